@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Kinds and fields of trail events. The names are an interface: SIEM rules are written against them. A kind has a MESSAGE_ID and an entry in both
+ * catalogues (packaging/catalog). */
+
+#define KEISHI_EVENT_KINDS(X)                                                                                              \
+        /* kind, name, MESSAGE_ID, priority (syslog), MESSAGE */                                                           \
+        X(LOGIN_GRANTED, "login-granted", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e01", 6, "access granted")                         \
+        X(LOGIN_REFUSED, "login-refused", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e02", 4, "access refused")                         \
+        X(LOGIN_ABANDONED, "login-abandoned", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e03", 5, "login abandoned")                    \
+        X(LOGIN_LOCKED, "login-locked", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e04", 3, "too many failed attempts")                 \
+        X(SESSION_OPENED, "session-opened", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e05", 6, "session opened")                       \
+        X(SESSION_CLOSED, "session-closed", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e06", 6, "session closed")                       \
+        X(PASSWORD_CHANGED, "password-changed", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e07", 5, "password change allowed")          \
+        X(DIRECTORY_CHANGED, "directory-changed", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e08", 5, "directory changed")              \
+        X(CHANGE_REFUSED, "change-refused", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e09", 4, "change or request refused")            \
+        X(ATTEMPTS_RELEASED, "attempts-released", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e0a", 5, "failed attempts released")       \
+        X(TRAIL_READ, "trail-read", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e0b", 6, "trail read")                                   \
+        X(POLICY_LOADED, "policy-loaded", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e0c", 5, "configuration loaded")                   \
+        X(PAM_STACK, "pam-stack", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e0d", 5, "PAM stacks seen")                                \
+        X(AGENT_STARTED, "agent-started", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e0e", 5, "agent started")                          \
+        X(AGENT_STOPPED, "agent-stopped", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e0f", 5, "agent stopped")                          \
+        X(AGENT_CRASHED, "agent-crashed", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e10", 2, "the agent did not stop in order last time") \
+        X(BREAK_GLASS, "break-glass", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e11", 1, "break-glass account used without the agent") \
+        X(CLOCK_DISTRUSTED, "clock-distrusted", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e12", 2, "the clock cannot be trusted")      \
+        X(CLOCK_CONFIRMED, "clock-confirmed", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e13", 5, "the clock was confirmed")            \
+        X(SETUP, "setup", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e14", 5, "terminal set up")                                        \
+        X(RESERVE_IMPORTED, "reserve-imported", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e15", 4, "entries recorded while the registry could not be written were imported") \
+        X(PROTOCOL_ABUSE, "protocol-abuse", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e16", 4, "malformed or forbidden request")
+
+typedef enum EventKind {
+#define X(kind, name, id, priority, message) EVENT_##kind,
+        KEISHI_EVENT_KINDS(X)
+#undef X
+        _EVENT_MAX,
+        _EVENT_INVALID = -1,
+} EventKind;
+
+#define KEISHI_EVENT_FIELDS(X)                                                                          \
+        /* field, journal name, cap in bytes of the value */                                            \
+        X(ACCOUNT, "KEISHI_ACCOUNT", 256)           /* who: the account that acts */                    \
+        X(UID, "KEISHI_UID", 16)                    /* its uid on this host */                          \
+        X(PERSON, "KEISHI_PERSON", 64)              /* staff number */                                  \
+        X(NAME, "KEISHI_NAME", 256)                 /* 氏名 */                                          \
+        X(USER_UNIT, "KEISHI_USER_UNIT", 128)       /* 所属 of the person */                            \
+        X(TARGET, "KEISHI_TARGET", 256)             /* whom: the account acted as or changed */         \
+        X(SERVICE, "KEISHI_SERVICE", 64)            /* PAM service */                                   \
+        X(STAGE, "KEISHI_STAGE", 32)                /* auth, account, session, password */              \
+        X(TTY, "KEISHI_TTY", 64)                                                                        \
+        X(SEAT, "KEISHI_SEAT", 64)                                                                      \
+        X(ORIGIN, "KEISHI_ORIGIN", 256)             /* local, or the remote host as the service says */ \
+        X(BUSINESS, "KEISHI_BUSINESS", 256)         /* 対象業務 */                                      \
+        X(RULE, "KEISHI_RULE", 128)                 /* the rule that decided, or default */             \
+        X(REASON, "KEISHI_REASON", 64)                                                                  \
+        X(FACTORS, "KEISHI_FACTORS", 64)            /* factors verified, space-separated */             \
+        X(RESULT, "KEISHI_RESULT", 32)              /* granted, refused, done, failed, … */             \
+        X(SESSION, "KEISHI_SESSION", 64)            /* our session id */                                \
+        X(PID, "KEISHI_PEER_PID", 16)                                                                   \
+        X(PEER, "KEISHI_PEER_EXE", 256)             /* program that asked */                            \
+        X(NOUN, "KEISHI_NOUN", 32)                  /* kind of directory row */                         \
+        X(OBJECT, "KEISHI_OBJECT", 128)             /* its uuid */                                      \
+        X(BEFORE, "KEISHI_BEFORE", 4096)            /* JSON */                                          \
+        X(AFTER, "KEISHI_AFTER", 4096)              /* JSON */                                          \
+        X(HASH, "KEISHI_HASH", 128)                 /* SHA-256 of what was loaded */                    \
+        X(PATH, "KEISHI_PATH", 256)                                                                     \
+        X(COUNT, "KEISHI_COUNT", 32)                                                                    \
+        X(DETAIL, "KEISHI_DETAIL", 1024)
+
+typedef enum EventField {
+#define X(field, name, cap) FIELD_##field,
+        KEISHI_EVENT_FIELDS(X)
+#undef X
+        _FIELD_MAX,
+        _FIELD_INVALID = -1,
+} EventField;
