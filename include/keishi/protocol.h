@@ -70,10 +70,9 @@ typedef enum MessageItem {
         _ITEM_MAX,
 } MessageItem;
 
-/* The PAM function that was called; PRELIM and UPDATE are the two phases of pam_sm_chauthtok. */
+/* The PAM function that was called; PRELIM and UPDATE are the two phases of pam_sm_chauthtok. pam_sm_setcred does not ask: keishi gives no credentials. */
 typedef enum Stage {
         STAGE_AUTH = 1,
-        STAGE_SETCRED,
         STAGE_ACCOUNT,
         STAGE_SESSION_OPEN,
         STAGE_SESSION_CLOSE,
@@ -85,8 +84,6 @@ typedef enum Stage {
 #define FLAG_SILENT           (1u << 0) /* PAM_SILENT: no INFORM or ERROR is shown */
 #define FLAG_DISALLOW_NULL    (1u << 1) /* PAM_DISALLOW_NULL_AUTHTOK; recorded only, an empty password is never one */
 #define FLAG_CHANGE_EXPIRED   (1u << 2) /* PAM_CHANGE_EXPIRED_AUTHTOK */
-#define FLAG_CRED_DELETE      (1u << 3) /* PAM_DELETE_CRED */
-#define FLAG_CRED_REINIT      (1u << 4) /* PAM_REINITIALIZE_CRED or PAM_REFRESH_CRED */
 
 typedef enum PromptStyle {
         PROMPT_ECHO_ON = 1,

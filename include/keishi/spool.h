@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* A spool is a preallocated file of fixed-size slots, so that writing one needs neither a free block nor a lock manager. Two
@@ -28,3 +29,16 @@ typedef struct SpoolSlotHeader {
 } SpoolSlotHeader;
 
 #define KEISHI_SPOOL_TEXT_MAX (KEISHI_SPOOL_SLOT_SIZE - sizeof(SpoolSlotHeader))
+
+/* CRC-32 of IEEE 802.3 (reflected, polynomial 0xEDB88320, initial and final complement). */
+static inline uint32_t spool_crc32(const void *bytes, size_t size) {
+        const unsigned char *p = bytes;
+        uint32_t crc = 0xffffffffu;
+
+        for (size_t i = 0; i < size; i++) {
+                crc ^= p[i];
+                for (unsigned bit = 0; bit < 8; bit++)
+                        crc = crc >> 1 ^ (0xedb88320u & (0u - (crc & 1)));
+        }
+        return ~crc;
+}
