@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Finds scenarios, runs each in its own terminal, two at a time, and says how they went."""
+
+import concurrent.futures
+import fnmatch
+import importlib.util
+import shutil
+import threading
+import time
+import traceback
+
+from . import snapshots
+from .failure import Failure, Skip
+from .places import HERE, LOGS
+
+AT_ONCE = 2
+
+
+class Case:
+    """One scenario: a function `test_…` of a file `test_….py`."""
+
+    def __init__(self, module, function):
+        self.module = module
+        self.function = function
+        self.name = f"{module.__name__.removeprefix('test_')}.{function.__name__.removeprefix('test_')}"
+        self.snapshot = getattr(function, "snapshot", None) or getattr(module, "SNAPSHOT", "designated")
+        self.durable = getattr(function, "durable", False)
+        self.timeout = getattr(function, "timeout", 300)
+
+    def wanted(self, names):
+        return not names or any(name in self.name or fnmatch.fnmatch(self.name, name) for name in names)
+
+
+def find(names):
+    """Groups of cases: the cases of a group share one terminal, in order."""
+    groups = []
+    for path in sorted(HERE.glob("test_*.py")):
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        cases = [Case(module, function) for name, function in vars(module).items()
+                 if name.startswith("test_") and callable(function)]
+        cases = [case for case in cases if case.wanted(names)]
+        if getattr(module, "SHARED", False) and cases:
+            groups.append(cases)
+        else:
+            groups.extend([case] for case in cases)
+    return groups
+
+
+class Report:
+    """Counts, and one line for each case as it ends."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.passed = self.failed = self.skipped = 0
+
+    def end(self, case, began, error=None):
+        took = time.monotonic() - began
+        with self.lock:
+            if error is None:
+                self.passed += 1
+                print(f"ok   {case.name} {took:.1f}s", flush=True)
+            elif isinstance(error, Skip):
+                self.skipped += 1
+                print(f"skip {case.name} {error}", flush=True)
+            else:
+                self.failed += 1
+                why = str(error).strip().splitlines() or [type(error).__name__]
+                kind = "" if isinstance(error, Failure) else f"{type(error).__name__}: "
+                print(f"FAIL {case.name} {kind}{why[0]} ({took:.1f}s; {LOGS / case.name})", flush=True)
+
+
+def _run_case(case, terminal, report, began):
+    """Runs one case on a running terminal. Returns whether the terminal can serve the next case."""
+    late = threading.Event()
+
+    def too_late():
+        late.set()
+        terminal.save_evidence(LOGS / case.name)
+        if terminal.process:
+            terminal.process.kill()
+
+    watchdog = threading.Timer(case.timeout, too_late)
+    watchdog.start()
+    try:
+        case.function(terminal)
+    except Skip as reason:
+        report.end(case, began, reason)
+        return True
+    except Exception as error:
+        watchdog.cancel()
+        if not late.is_set():
+            terminal.save_evidence(LOGS / case.name)
+        (LOGS / case.name).mkdir(parents=True, exist_ok=True)
+        (LOGS / case.name / "failure.txt").write_text(traceback.format_exc())
+        report.end(case, began, Failure(f"not done within {case.timeout} s: {error}") if late.is_set() else error)
+        return False
+    finally:
+        watchdog.cancel()
+    report.end(case, began)
+    return True
+
+
+def _run_group(cases, report):
+    waiting = list(cases)
+    while waiting:
+        began = time.monotonic()
+        try:
+            with snapshots.terminal(waiting[0].snapshot, waiting[0].name,
+                                    durable=any(case.durable for case in waiting)) as terminal:
+                while waiting:
+                    case = waiting.pop(0)
+                    shutil.rmtree(LOGS / case.name, ignore_errors=True)
+                    if not _run_case(case, terminal, report, began):
+                        break
+                    began = time.monotonic()
+        except Exception as error:
+            case = waiting.pop(0) if waiting else None
+            if case is None:
+                raise
+            report.end(case, began, Failure(f"no terminal '{case.snapshot}': {error}"))
+
+
+def main(names):
+    """Runs the scenarios whose name contains one of `names` (all: none given). Returns the exit status."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    groups = find(names)
+    if not groups:
+        print(f"no scenario is called {' '.join(names)}" if names else "no scenarios")
+        print("0 passed, 1 failed")
+        return 1
+    report = Report()
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        for ended in concurrent.futures.as_completed([pool.submit(_run_group, group, report) for group in groups]):
+            ended.result()
+    print(f"{report.passed} passed, {report.failed} failed" + (f", {report.skipped} skipped" if report.skipped else ""))
+    return 1 if report.failed else 0

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Prepared terminals: made once, kept, and copied for each scenario.
+
+  plain       Debian, booted, nobody logged in
+  installed   plain, with keishi's packages installed and nothing set up
+  designated  installed, after `keishictl setup --unattended`: this terminal is designated to hanako
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+
+from . import machine, product
+from .failure import Failure
+from .places import BUILD, LOGS, key, say
+from .terminal import Terminal
+
+STATE = "ready"
+
+
+def _plain(terminal):
+    """Boots, and waits until the first login prompt is on the screen."""
+    terminal.start()
+    terminal.wait_text(r"login:\s*$", 1, timeout=120)
+    terminal.wait_for(lambda: terminal.ssh("systemctl is-system-running").out.strip() in ("running", "degraded"),
+                      "systemd to have started everything", timeout=120)
+
+
+RECIPES = {
+    "plain": (None, _plain, lambda: ()),
+    "installed": ("plain", product.install, product.package_key),
+    "designated": ("installed", product.set_up, product.setup_key),
+}
+
+
+def snapshot_key(name):
+    """The key of a prepared terminal: its own recipe and everything below it."""
+    parent, _, extra = RECIPES[name]
+    below = snapshot_key(parent) if parent else machine.rootfs().name + machine.signature()
+    return key(name, below, *extra())
+
+
+def ensure(name):
+    """The qcow2 file of the prepared terminal `name`, built when it is not there."""
+    parent, prepare, _ = RECIPES[name]
+    place = BUILD / "snapshots"
+    place.mkdir(parents=True, exist_ok=True)
+    target = place / f"{name}-{snapshot_key(name)}.qcow2"
+    with open(place / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if target.exists():
+            return target
+        below = ensure(parent) if parent else None
+        say(f"preparing terminal '{name}'")
+        part = target.with_suffix(".part")
+        part.unlink(missing_ok=True)
+        if below:
+            _copy(below, part)
+        else:
+            _overlay(part)
+        with Terminal(part, name) as terminal:
+            try:
+                if below:
+                    terminal.start(loadvm=STATE)
+                prepare(terminal)
+                if below:
+                    terminal.qmp.monitor(f"delvm {STATE}")
+                terminal.savevm(STATE)
+            except BaseException:
+                terminal.save_evidence(LOGS / f"prepare-{name}")
+                raise
+            terminal.qmp.execute("quit")
+            terminal.process.wait(timeout=60)
+        for old in place.glob(f"{name}-*.qcow2"):
+            old.unlink()
+        part.rename(target)
+        say(f"terminal '{name}' is ready ({target.stat().st_blocks * 512 >> 20} MB)")
+        return target
+
+
+def _overlay(path):
+    base = machine.rootfs() / "root.img"
+    made = subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw",
+                           "-b", os.path.relpath(base, path.parent), str(path)], capture_output=True, text=True)
+    if made.returncode != 0:
+        raise Failure(f"qemu-img: {made.stderr.strip()}")
+
+
+def _copy(source, target):
+    subprocess.run(["cp", "--sparse=always", "--reflink=auto", str(source), str(target)], check=True)
+
+
+@contextlib.contextmanager
+def terminal(name, label, *, durable=False):
+    """A fresh running terminal from the snapshot `name`; its disk is thrown away at the end."""
+    source = ensure(name)
+    handle, disk = tempfile.mkstemp(prefix="run-", suffix=".disk", dir=source.parent)
+    os.close(handle)
+    try:
+        _copy(source, disk)
+        with Terminal(disk, label, durable=durable) as fresh:
+            fresh.start(loadvm=STATE)
+            yield fresh
+    finally:
+        os.unlink(disk)
+
+
+def forget():
+    """Throws away every prepared terminal."""
+    shutil.rmtree(BUILD / "snapshots", ignore_errors=True)
