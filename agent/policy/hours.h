@@ -12,3 +12,5 @@
 bool hours_valid(const char *text, const char **ret_error);
 /* Whether the minute of that weekday (0 = Monday) lies in `text`; NULL text is always. Invalid text is never. */
 bool hours_match(const char *text, unsigned weekday, unsigned minute);
+/* Whether every minute of the week in `inner` is also in `outer` (NULL: always). Invalid text on either side: false. */
+bool hours_within(const char *inner, const char *outer);

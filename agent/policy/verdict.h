@@ -72,7 +72,7 @@ typedef struct Facts {
         const char *restriction; /* uuid of the restriction in force, else NULL */
         const char *unit;      /* 所属; NULL when not registered */
 
-        /* FAMILY_ADMIN: the account acted as; NULL otherwise */
+        /* FAMILY_ADMIN: the account acted as; NULL otherwise, and in the auth stage of services that tell it later only (sudo) */
         const char *target;
         bool target_system;
         bool target_registered;
@@ -129,17 +129,31 @@ typedef struct Candidate {
 typedef struct Verdict {
         bool granted;
         Reason reason;
-        char rule[64];         /* "designation:UUID", "restriction:UUID", "service:cron" or "default" */
-        char business[128];
-        char designation[40];  /* uuid or empty */
+        char rule[64];         /* "designation:UUID", "restriction:UUID", "service:cron" or "default"; of a refusal by hours, class and
+                                * the like, the designation that came closest */
+        char business[128];    /* of that designation, or empty */
+        char designation[40];  /* its uuid, or empty */
 } Verdict;
 
 typedef enum Next {
         VERDICT_DONE,      /* *ret is final */
-        VERDICT_CANDIDATES /* offer candidates, then verdict_end() */
+        VERDICT_CANDIDATES /* offer candidates until one grants; when none does, *v stands as the refusal */
 } Next;
+
+/* Whether `text` matches a pattern of * (any run) and ? (one UTF-8 character); everything else stands for itself. */
+bool pattern_match(const char *pattern, const char *text);
+/* Whether a terminal of that name and unit is one that the selector means. */
+bool terminal_match(TerminalKind kind, const char *selector, const char *name, const char *unit);
 
 /* Starts an evaluation: decides what needs no designation. *v is always filled in (as a refusal when VERDICT_CANDIDATES is returned). */
 Next verdict_begin(Verdict *v, const Facts *f);
-/* Offers one candidate. true: it grants, *v is final, no more are needed. false: *v keeps the most telling reason so far. */
+/* Offers one candidate. true: it grants, *v is final, no more are needed. false: *v keeps the most telling reason so far. A refusal that
+ * was final already stays one, whatever is offered.
+ *
+ * What must match, in the designation and in its scope, by family:
+ *   console, admin, remote: terminal, service, remote, class, from/until, hours
+ *   self, locker:           the same, any service
+ *   unattended:             terminal, class, from/until: nobody is in front, so neither hours nor the way in count
+ * `remote` asks for Candidate.remote and a list that names the service or @remote, beside the service itself being listed. While the clock is
+ * not trusted, what has hours, from or until does not match. */
 bool verdict_offer(Verdict *v, const Facts *f, const Candidate *c);
