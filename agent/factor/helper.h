@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "util/cleanup.h"
+
+/* Helper processes: exec'd per operation, one request and one reply over a SOCK_SEQPACKET socketpair that the helper finds as file descriptor HELPER_FD, killed at the
+ * deadline. A pool runs at most `limit` at once; further ones queue. The reply is foreign: whoever asked checks it. */
+
+#define HELPER_FD        3
+#define HELPER_REPLY_MAX 65536u
+
+typedef struct HelperPool HelperPool;
+typedef struct Helper Helper;
+
+enum {
+        _HELPER_E_SUCCESS,
+        HELPER_E_TIMEOUT,
+        HELPER_E_DIED, /* ended, or could not be started, without a reply */
+};
+
+/* r: 0, HELPER_E_…. `reply` lives during the call and is wiped after it. The helper is gone when this is called. */
+typedef void (*helper_fn)(int r, const char *reply, size_t size, void *userdata);
+
+int helper_pool_new(HelperPool **ret, sd_event *event, const char *path, unsigned limit, uint64_t timeout_usec);
+/* Kills what runs; nobody is called. */
+HelperPool *helper_pool_free(HelperPool *p);
+DEFINE_CLEANUP(HelperPool *, helper_pool_free)
+
+/* Asks. The request is copied, and wiped once sent. `fn` is called exactly once from the loop, unless cancelled. */
+int helper_ask(HelperPool *p, const void *request, size_t size, helper_fn fn, void *userdata, Helper **ret);
+Helper *helper_cancel(Helper *h);
