@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "login/authorize.h"
+#include "login/bus.h"
+#include "util/json.h"
+
+/* What the files of the bus surface (…-bus.c, bus.c, authorize.c) share. */
+
+#define BUS_ERROR_PREFIX "org.keishi1.Error."
+
+struct Bus {
+        BusContext c;
+        char *address;
+        sd_bus *bus;
+        sd_event_source *retry;
+        uint64_t retry_usec;
+        bool ready;
+        uint64_t started_usec; /* CLOCK_REALTIME */
+
+        Authorization *authorizations;
+        unsigned n_authorizations;
+
+        struct TrailReader *readers; /* trail-bus.c */
+};
+
+/* Answers a method call with org.keishi1.Error.NAME and a text for people. */
+int bus_refuse(sd_bus_message *m, const char *name, const char *format, ...) _printf_(3, 4);
+/* Answers with what a registry function returned: `r` is positive (REGISTRY_E_…) or a negative errno; `e` may be NULL.
+ */
+int bus_refuse_registry(sd_bus_message *m, int r, const RegistryError *e);
+/* Answers with one JSON text. */
+int bus_reply_json(sd_bus_message *m, json_object *o);
+
+/* Starts an entry that says who calls: account, uid, person, name, unit. NULL when out of memory. */
+Event *bus_event(EventKind kind, const Caller *caller);
+/* Records CHANGE_REFUSED for a call; what is not known is NULL. */
+void bus_record_refusal(Bus *b, const Caller *caller, const char *method, const char *noun, const char *object,
+        const char *reason, const char *detail);
+
+/* Method handlers, in the order of the vtable. */
+int registry_bus_add(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int registry_bus_change(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int registry_bus_remove(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int registry_bus_get(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int registry_bus_list(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int check_bus_check(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int attempt_bus_list(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int attempt_bus_release(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int trail_bus_list(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int status_bus_status(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int status_bus_confirm_clock(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int setup_bus_setup(sd_bus_message *m, void *userdata, sd_bus_error *error);
+
+void trail_bus_done(Bus *b);

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "keishi/paths.h"
+#include "login/bus-internal.h"
+#include "util/clock.h"
+#include "util/text.h"
+
+#define SYSTEM_BUS_ADDRESS "unix:path=/run/dbus/system_bus_socket"
+
+#define RETRY_MIN_USEC (1 * USEC_PER_SEC)
+#define RETRY_MAX_USEC (60 * USEC_PER_SEC)
+
+int bus_refuse(sd_bus_message *m, const char *name, const char *format, ...) {
+        char error[64], text[512];
+        va_list ap;
+
+        (void)snprintf(error, sizeof(error), BUS_ERROR_PREFIX "%s", name);
+        va_start(ap, format);
+        (void)vsnprintf(text, sizeof(text), format, ap);
+        va_end(ap);
+        return sd_bus_reply_method_errorf(m, error, "%s", text);
+}
+
+int bus_refuse_registry(sd_bus_message *m, int r, const RegistryError *e) {
+        static const struct {
+                const char *name, *text;
+        } conditions[] = {
+                [REGISTRY_E_NOT_FOUND] = { "NotFound", "There is no such row" },
+                [REGISTRY_E_EXISTS] = { "Exists", "There is already a row of that name" },
+                [REGISTRY_E_INVALID] = { "Invalid", "A field is unknown, missing or malformed" },
+                [REGISTRY_E_OUTSIDE] = { "Outside", "The designation reaches outside its scope" },
+                [REGISTRY_E_IN_USE] = { "InUse", "Other rows refer to it" },
+                [REGISTRY_E_UNUSABLE] = { "Unusable", "The registry cannot be used now; nothing was changed" },
+                [REGISTRY_E_NEWER] = { "Unusable", "The registry was written by a newer keishid" },
+                [REGISTRY_E_CONFLICT] = { "Conflict", "The row was changed by somebody else; read it again" },
+        };
+
+        if (r < 0 || (size_t)r >= ELEMENTSOF(conditions) || !conditions[r].name)
+                return r < 0 ? r : -EIO;
+        if (e && *e->text)
+                return bus_refuse(m, conditions[r].name, "%s%s%s", e->field, *e->field ? ": " : "", e->text);
+        return bus_refuse(m, conditions[r].name, "%s", conditions[r].text);
+}
+
+int bus_reply_json(sd_bus_message *m, json_object *o) {
+        const char *text = json_text(o);
+
+        return text ? sd_bus_reply_method_return(m, "s", text) : -ENOMEM;
+}
+
+Event *bus_event(EventKind kind, const Caller *caller) {
+        Event *e = NULL;
+
+        if (event_new(&e, kind) < 0)
+                return NULL;
+        if (!caller)
+                return e;
+        if (caller->uid != (uid_t)-1)
+                event_set_uint(e, FIELD_UID, caller->uid);
+        if (caller->account)
+                event_set(e, FIELD_ACCOUNT, caller->account->name);
+        else if (caller->uid == 0)
+                event_set(e, FIELD_ACCOUNT, "root");
+        event_set(e, FIELD_PERSON, caller->user.person);
+        event_set(e, FIELD_NAME, caller->user.name);
+        event_set(e, FIELD_USER_UNIT, caller->user.unit);
+        return e;
+}
+
+void bus_record_refusal(Bus *b, const Caller *caller, const char *method, const char *noun, const char *object,
+        const char *reason, const char *detail) {
+        _cleanup_(event_free_p) Event *e = bus_event(EVENT_CHANGE_REFUSED, caller);
+
+        if (!e)
+                return;
+        event_set(e, FIELD_NOUN, noun);
+        event_set(e, FIELD_OBJECT, object);
+        event_set(e, FIELD_RESULT, "refused");
+        event_set(e, FIELD_RULE, "default");
+        event_set(e, FIELD_REASON, reason);
+        event_setf(e, FIELD_DETAIL, "%s: %s", method, detail);
+        trail_record_closing(b->c.trail, e);
+}
+
+static const sd_bus_vtable vtable[] = {
+        SD_BUS_VTABLE_START(0),
+        SD_BUS_METHOD_WITH_ARGS("Add", SD_BUS_ARGS("s", noun, "s", fields), SD_BUS_RESULT("s", row), registry_bus_add,
+                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Change", SD_BUS_ARGS("s", noun, "s", id, "s", fields), SD_BUS_RESULT("s", row),
+                registry_bus_change, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Remove", SD_BUS_ARGS("s", noun, "s", id, "s", reason), SD_BUS_NO_RESULT,
+                registry_bus_remove, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Get", SD_BUS_ARGS("s", noun, "s", id), SD_BUS_RESULT("s", row), registry_bus_get,
+                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("List", SD_BUS_ARGS("s", noun, "s", filter), SD_BUS_RESULT("s", rows),
+                registry_bus_list, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("AttemptList", SD_BUS_ARGS("s", account), SD_BUS_RESULT("s", attempts),
+                attempt_bus_list, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("AttemptRelease", SD_BUS_ARGS("s", account, "s", origin, "s", reason),
+                SD_BUS_RESULT("u", released), attempt_bus_release, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("TrailList", SD_BUS_ARGS("t", after, "u", limit, "s", filter),
+                SD_BUS_RESULT("s", entries, "t", last), trail_bus_list, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS(
+                "Status", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", status), status_bus_status, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ConfirmClock", SD_BUS_ARGS("s", reason), SD_BUS_NO_RESULT, status_bus_confirm_clock,
+                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Setup", SD_BUS_ARGS("s", document), SD_BUS_RESULT("s", result), setup_bus_setup,
+                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_VTABLE_END,
+};
+
+static int connect_bus(Bus *b);
+
+static void disconnect_bus(Bus *b) {
+        b->ready = false;
+        authorize_drop_all(b);
+        trail_bus_done(b);
+        if (b->bus) {
+                (void)sd_bus_detach_event(b->bus);
+                sd_bus_close(b->bus);
+                b->bus = sd_bus_unref(b->bus);
+        }
+}
+
+static int on_retry(sd_event_source *s, uint64_t usec, void *userdata) {
+        Bus *b = userdata;
+
+        disconnect_bus(b);
+        (void)connect_bus(b);
+        return 0;
+}
+
+/* Tries again from the loop, never from within a callback of the connection that is given up. */
+static void retry_later(Bus *b) {
+        uint64_t wait = b->retry_usec;
+
+        b->ready = false;
+        b->retry_usec = wait * 2 < RETRY_MAX_USEC ? wait * 2 : RETRY_MAX_USEC;
+        b->retry = sd_event_source_unref(b->retry);
+        (void)sd_event_add_time_relative(b->c.event, &b->retry, CLOCK_BOOTTIME, wait, USEC_PER_SEC / 4, on_retry, b);
+}
+
+static int on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        retry_later(userdata);
+        return 0;
+}
+
+static int on_name(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Bus *b = userdata;
+        uint32_t result;
+
+        if (sd_bus_message_is_method_error(m, NULL) || sd_bus_message_read(m, "u", &result) < 0 ||
+                (result != 1 && result != 4)) {
+                retry_later(b); /* the bus's policy forbids it, or another has the name */
+                return 0;
+        }
+        b->ready = true;
+        b->retry_usec = RETRY_MIN_USEC;
+        return 0;
+}
+
+static int connect_bus(Bus *b) {
+        const char *address = b->address;
+        int r;
+
+        if (!address)
+                address = getenv("DBUS_SYSTEM_BUS_ADDRESS");
+        r = sd_bus_new(&b->bus);
+        if (r >= 0)
+                r = sd_bus_set_address(b->bus, address ? address : SYSTEM_BUS_ADDRESS);
+        if (r >= 0)
+                r = sd_bus_set_bus_client(b->bus, 1);
+        if (r >= 0)
+                r = sd_bus_set_description(b->bus, "system");
+        if (r >= 0)
+                r = sd_bus_start(b->bus);
+        if (r >= 0)
+                r = sd_bus_attach_event(b->bus, b->c.event, SD_EVENT_PRIORITY_NORMAL);
+        if (r >= 0)
+                r = sd_bus_add_object_vtable(b->bus, NULL, KEISHI_BUS_PATH, KEISHI_BUS_NAME ".Manager", vtable, b);
+        if (r >= 0)
+                r = sd_bus_match_signal_async(b->bus, NULL, "org.freedesktop.DBus.Local", "/org/freedesktop/DBus/Local",
+                        "org.freedesktop.DBus.Local", "Disconnected", on_disconnected, NULL, b);
+        if (r >= 0)
+                r = sd_bus_request_name_async(b->bus, NULL, KEISHI_BUS_NAME, 0, on_name, b);
+        if (r < 0)
+                retry_later(b);
+        return r;
+}
+
+int bus_new(Bus **ret, const BusContext *context, const char *address) {
+        _cleanup_(bus_free_p) Bus *b = NULL;
+
+        b = calloc(1, sizeof(*b));
+        if (!b)
+                return -ENOMEM;
+        b->c = *context;
+        b->c.event = sd_event_ref(context->event);
+        b->retry_usec = RETRY_MIN_USEC;
+        b->started_usec = clock_usec(CLOCK_REALTIME);
+        if (address) {
+                b->address = strdup(address);
+                if (!b->address)
+                        return -ENOMEM;
+        }
+        (void)connect_bus(b); /* a bus that is not there yet is tried again */
+        *ret = TAKE_PTR(b);
+        return 0;
+}
+
+Bus *bus_free(Bus *b) {
+        if (!b)
+                return NULL;
+        disconnect_bus(b);
+        b->retry = sd_event_source_unref(b->retry);
+        sd_event_unref(b->c.event);
+        free(b->address);
+        free(b);
+        return NULL;
+}
+
+bool bus_ready(const Bus *b) {
+        return b && b->ready;
+}

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include "keishi/paths.h"
+#include "login/bus-internal.h"
+#include "util/clock.h"
+
+/* Health, for anyone (no personal data in it), and the confirmation of the clock. */
+
+#define REASON_TEXT_MAX 512u
+
+static int add_terminal(Bus *b, json_object *o) {
+        _cleanup_(terminal_done) Terminal t = {};
+        _cleanup_json_ json_object *row = NULL;
+        int r;
+
+        r = registry_terminal_self(b->c.registry, &t);
+        if (r == REGISTRY_E_NOT_FOUND)
+                return json_object_object_add(o, "terminal", NULL) < 0 ? -ENOMEM : 0;
+        if (r != 0)
+                return r;
+        row = json_object_new_object();
+        if (!row || json_set_string(row, "name", t.name) < 0 || json_set_string(row, "unit", t.unit) < 0 ||
+                json_set_uint(row, "confidentiality", t.confidentiality) < 0 ||
+                json_set_uint(row, "integrity", t.integrity) < 0 ||
+                json_set_uint(row, "availability", t.availability) < 0 ||
+                json_set_boolean(row, "external_line", t.external_line) < 0)
+                return -ENOMEM;
+        return json_set(o, "terminal", TAKE_PTR(row));
+}
+
+static int add_trail(Bus *b, json_object *o) {
+        _cleanup_json_ json_object *trail = json_object_new_object();
+        TrailStatus s = {};
+        int r;
+
+        if (!trail)
+                return -ENOMEM;
+        r = trail_status(b->c.trail, &s);
+        if (r != 0)
+                return r;
+        if (json_set_uint(trail, "last_seq", s.last_seq) < 0 ||
+                json_set_uint(trail, "unsent_to_journal", s.unsent_to_journal) < 0 ||
+                json_set_uint(trail, "outbox_entries", s.outbox_entries) < 0 ||
+                json_set_uint(trail, "reserve_used", s.reserve_used) < 0 ||
+                json_set_uint(trail, "reserve_slots", s.reserve_slots) < 0 ||
+                json_set_boolean(trail, "outbox_writable", s.outbox_writable) < 0)
+                return -ENOMEM;
+        return json_set(o, "trail", TAKE_PTR(trail));
+}
+
+static int add_clock(Bus *b, json_object *o) {
+        _cleanup_json_ json_object *clock = json_object_new_object();
+
+        if (!clock ||
+                json_set_boolean(clock, "trusted", !b->c.clock_trusted || b->c.clock_trusted(b->c.userdata)) < 0 ||
+                json_set_uint(clock, "now_usec", clock_usec(CLOCK_REALTIME)) < 0 ||
+                json_set_uint(clock, "floor_usec", trail_floor(b->c.trail)) < 0)
+                return -ENOMEM;
+        return json_set(o, "clock", TAKE_PTR(clock));
+}
+
+int status_bus_status(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        _cleanup_json_ json_object *o = json_object_new_object();
+        _cleanup_free_ char *setup = NULL;
+        Bus *b = userdata;
+        int r, usable;
+
+        if (!o)
+                return -ENOMEM;
+        usable = registry_meta_get(b->c.registry, "setup", &setup);
+        if (json_set_string(o, "version", KEISHI_VERSION) < 0 ||
+                json_set_uint(o, "started_usec", b->started_usec) < 0 || json_set_boolean(o, "setup", usable == 0) < 0)
+                return -ENOMEM;
+        r = usable == 0 || usable == REGISTRY_E_NOT_FOUND ? 0 : usable;
+        if (r == 0)
+                r = add_terminal(b, o);
+        if (r == -ENOMEM)
+                return r;
+        if (json_set_string(o, "registry", r == 0 ? "ok" : "unusable") < 0)
+                return -ENOMEM;
+        r = add_trail(b, o);
+        if (r == -ENOMEM)
+                return r;
+        if (r != 0 && json_object_object_add(o, "trail", NULL) < 0)
+                return -ENOMEM;
+        r = add_clock(b, o);
+        return r < 0 ? r : bus_reply_json(m, o);
+}
+
+static int do_confirm(Bus *b, sd_bus_message *m, const Caller *caller) {
+        _cleanup_(event_free_p) Event *e = NULL;
+        const char *reason;
+        int r;
+
+        r = sd_bus_message_read(m, "s", &reason);
+        if (r < 0)
+                return r;
+        if (!*reason || strlen(reason) > REASON_TEXT_MAX)
+                return bus_refuse(m, "Invalid", "A reason is needed, of at most %u bytes", REASON_TEXT_MAX);
+        if (!b->c.clock_confirm)
+                return bus_refuse(m, "Unavailable", "This agent keeps no watch on the clock");
+        e = bus_event(EVENT_CLOCK_CONFIRMED, caller);
+        if (!e)
+                return -ENOMEM;
+        event_set(e, FIELD_RESULT, "done");
+        event_set(e, FIELD_DETAIL, reason);
+        r = trail_record(b->c.trail, e);
+        if (r != 0)
+                return bus_refuse_registry(m, r, NULL);
+        r = b->c.clock_confirm(b->c.userdata);
+        return r < 0 ? r : sd_bus_reply_method_return(m, NULL);
+}
+
+int status_bus_confirm_clock(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return authorize(userdata, m,
+                &(Ask){
+                        .method = "ConfirmClock",
+                        .action = ACTION_CONFIRM_CLOCK,
+                        .roles = ROLE_BIT(ROLE_SYSTEM_MANAGER) | ROLE_BIT(ROLE_SYSTEM_OWNER),
+                        .noun = "clock",
+                        .fn = do_confirm,
+                });
+}
