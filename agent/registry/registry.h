@@ -34,7 +34,9 @@ typedef struct RegistryError {
         char text[256];         /* English, one line, what is wrong and what would be right */
 } RegistryError;
 
-/* Opens or creates the database at `path`, applying migrations (user_version) in one transaction each. */
+/* Opens or creates the database at `path`, applying migrations (user_version) in one transaction each. A new one appears under its name only when it
+ * is complete, so that an empty file is a truncated one. When the last stop was not orderly (its log is still there) the whole database is checked.
+ * REGISTRY_E_NEWER, REGISTRY_E_UNUSABLE; *ret_error is filled in whenever the result is not 0. */
 int registry_open(Registry **ret, const char *path, RegistryError *ret_error);
 Registry *registry_free(Registry *r);
 DEFINE_CLEANUP(Registry *, registry_free)
@@ -50,6 +52,12 @@ bool registry_in_transaction(Registry *r);
 
 /* Maps an SQLite result to 0, REGISTRY_E_UNUSABLE or a negative errno. */
 int registry_result(int sqlite_rc);
+
+/* A prepared statement for `sql`, kept by the registry under the address of the text, which therefore has to be a literal. It comes reset and without
+ * bindings, is used by one caller at a time, and is given back by registry_statement_done(): an unfinished one keeps its snapshot of the database. */
+int registry_statement(Registry *r, const char *sql, sqlite3_stmt **ret);
+void registry_statement_done(sqlite3_stmt **s);
+#define _cleanup_statement_ _cleanup_(registry_statement_done)
 
 /* meta: small local facts by name (schema in registry/migrations). */
 int registry_meta_get(Registry *r, const char *name, char **ret);          /* REGISTRY_E_NOT_FOUND */
@@ -73,7 +81,8 @@ int registry_user(Registry *r, const char *account, User *ret);            /* RE
 int registry_person(Registry *r, const char *person, User *ret);
 /* Whether `person` is a member of the shared account. 0 yes, REGISTRY_E_NOT_FOUND no. */
 int registry_shared_member(Registry *r, const char *account, const char *person);
-/* uuid of a restriction in force at now for the account or the person. REGISTRY_E_NOT_FOUND. */
+/* uuid of a restriction in force at now for the account or the person (or NULL). REGISTRY_E_NOT_FOUND. now_usec 0, for a clock that is not trusted: one
+ * that has an end is in force as well. */
 int registry_restriction(Registry *r, const char *account, const char *person, uint64_t now_usec, char **ret_uuid, char **ret_reason);
 
 typedef struct Terminal {
@@ -96,8 +105,11 @@ typedef struct Subject {
         char *const *netgroups;       /* netgroups that the user is in, NULL-terminated, or NULL */
 } Subject;
 
-/* Offers every live candidate for the subject on the terminal, in a stable order, until fn returns true. Strings live during the call of fn.
- * Cost must not grow with the number of designations of other subjects or terminals. */
+/* Offers every live candidate for the subject on the terminal, in a stable order (user, groups, netgroups, unit; older before newer), until fn returns
+ * true. Strings live during the call of fn, which must not use the registry. A designation of the user by name counts while the user is of the scope's
+ * unit: a transfer ends it (R2). What a designation leaves open (terminals, and with them nothing else) is its scope's.
+ * On this terminal the cost does not grow with the number of designations of other subjects or terminals (table here); on others, asked about by
+ * `keishictl check --terminal`, it grows with the subject's own. */
 typedef bool (*candidate_fn)(const Candidate *c, void *userdata);
 int registry_candidates(Registry *r, const Subject *s, const char *terminal, const char *terminal_unit, candidate_fn fn, void *userdata);
 /* Names of the netgroups that live designations use, NULL-terminated, owned by the caller; NULL when none. */

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "registry/registry.h"
+
+/* What the files of this room share. */
+
+typedef struct CachedStatement {
+        const char *sql;
+        sqlite3_stmt *statement;
+} CachedStatement;
+
+struct Registry {
+        sqlite3 *db;
+        CachedStatement *statements;
+        size_t n_statements;
+};
+
+#define REGISTRY_APPLICATION_ID 0x4b534849 /* "KSHI" */
+#define UUID_TEXT_SIZE          37
+
+/* Migration i (from 0) brings user_version from i to i + 1. */
+extern const char *const registry_migrations[];
+extern const int registry_n_migrations;
+
+/* Fills in *e (may be NULL) and returns `condition`. The text is cut at a character's end. */
+int registry_error(RegistryError *e, int condition, const char *field, const char *format, ...) _printf_(4, 5);
+
+/* The text of a column as a new string; NULL columns give NULL. -ENOMEM. */
+int column_dup(sqlite3_stmt *s, int column, char **ret);
+
+/* Steps once. SQLITE_ROW: 0; SQLITE_DONE: REGISTRY_E_NOT_FOUND; else registry_result(). */
+int statement_row(sqlite3_stmt *s);
+/* Runs to the end, ignoring rows. */
+int statement_run(sqlite3_stmt *s);
+
+/* Takes "KIND:VALUE" apart; *ret_value points into text. False when the kind is unknown or the value empty. */
+bool selector_parse(const char *text, TerminalKind *ret_kind, const char **ret_value);
+bool subject_parse(const char *text, SubjectKind *ret_kind, const char **ret_value);

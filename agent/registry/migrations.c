@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "registry/internal.h"
+
+/* What every directory row has. `valid_until` is also the end of designations, scopes and restrictions; 0: without end.
+ * Times are microseconds of CLOCK_REALTIME. `deleted` is when the tombstone was set. */
+#define DIRECTORY_COLUMNS                                                                                              \
+        "id INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, origin TEXT NOT NULL DEFAULT 'local',"                     \
+        "version INTEGER NOT NULL DEFAULT 1, valid_until INTEGER NOT NULL DEFAULT 0,"                                  \
+        "deleted INTEGER NOT NULL DEFAULT 0, updated INTEGER NOT NULL DEFAULT 0,"
+
+static const char directory_tables[] =
+        "CREATE TABLE users (" DIRECTORY_COLUMNS
+        " account TEXT NOT NULL, person TEXT NOT NULL, name TEXT NOT NULL, unit TEXT NOT NULL,"
+        " shared INTEGER NOT NULL DEFAULT 0, retired INTEGER NOT NULL DEFAULT 0) STRICT;"
+        "CREATE UNIQUE INDEX users_account ON users (account) WHERE deleted = 0;"
+        "CREATE INDEX users_person ON users (person) WHERE deleted = 0;"
+
+        "CREATE TABLE members (" DIRECTORY_COLUMNS " account TEXT NOT NULL, person TEXT NOT NULL) STRICT;"
+        "CREATE UNIQUE INDEX members_account ON members (account, person) WHERE deleted = 0;"
+        "CREATE INDEX members_person ON members (person) WHERE deleted = 0;"
+
+        "CREATE TABLE terminals (" DIRECTORY_COLUMNS
+        " name TEXT NOT NULL, unit TEXT NOT NULL, confidentiality INTEGER NOT NULL DEFAULT 2,"
+        " integrity INTEGER NOT NULL DEFAULT 1, availability INTEGER NOT NULL DEFAULT 1,"
+        " external INTEGER NOT NULL DEFAULT 0, purpose TEXT) STRICT;"
+        "CREATE UNIQUE INDEX terminals_name ON terminals (name) WHERE deleted = 0;"
+
+        "CREATE TABLE scopes (" DIRECTORY_COLUMNS
+        " name TEXT NOT NULL, business TEXT NOT NULL, unit TEXT NOT NULL, terminals TEXT NOT NULL, services TEXT,"
+        " hours TEXT, valid_from INTEGER NOT NULL DEFAULT 0, remote INTEGER NOT NULL DEFAULT 0,"
+        " confidentiality INTEGER NOT NULL DEFAULT 0, external INTEGER NOT NULL DEFAULT 0,"
+        " review INTEGER NOT NULL DEFAULT 0) STRICT;"
+        "CREATE UNIQUE INDEX scopes_name ON scopes (name) WHERE deleted = 0;"
+
+        "CREATE TABLE designations (" DIRECTORY_COLUMNS
+        " scope INTEGER NOT NULL REFERENCES scopes (id), subject TEXT NOT NULL, terminals TEXT, services TEXT,"
+        " hours TEXT, valid_from INTEGER NOT NULL DEFAULT 0, remote INTEGER NOT NULL DEFAULT 0,"
+        " review INTEGER NOT NULL DEFAULT 0) STRICT;"
+        "CREATE INDEX designations_subject ON designations (subject) WHERE deleted = 0;"
+        "CREATE INDEX designations_scope ON designations (scope) WHERE deleted = 0;"
+
+        "CREATE TABLE restrictions (" DIRECTORY_COLUMNS
+        " account TEXT, person TEXT, reason TEXT NOT NULL, CHECK ((account IS NULL) <> (person IS NULL))) STRICT;"
+        "CREATE INDEX restrictions_account ON restrictions (account) WHERE deleted = 0;"
+        "CREATE INDEX restrictions_person ON restrictions (person) WHERE deleted = 0;";
+
+/* This terminal's own tables; attempts and sessions belong to login, outbox to trail. */
+static const char local_tables[] =
+        "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+
+        /* times: the charges of the window, oldest first, as decimal microseconds separated by spaces; locked: when, or
+           0 */
+        "CREATE TABLE attempts (account TEXT NOT NULL, origin TEXT NOT NULL, count INTEGER NOT NULL,"
+        " first INTEGER NOT NULL, last INTEGER NOT NULL, locked INTEGER NOT NULL DEFAULT 0, times TEXT NOT NULL,"
+        " PRIMARY KEY (account, origin)) STRICT, WITHOUT ROWID;"
+
+        "CREATE TABLE sessions (id TEXT PRIMARY KEY, account TEXT NOT NULL, person TEXT, target TEXT,"
+        " service TEXT NOT NULL, tty TEXT, origin TEXT, business TEXT, rule TEXT, pid INTEGER NOT NULL DEFAULT 0,"
+        " starttime INTEGER NOT NULL DEFAULT 0, boot_id TEXT, opened INTEGER NOT NULL,"
+        " peer_uid INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID;"
+        "CREATE INDEX sessions_account ON sessions (account);"
+
+        "CREATE TABLE outbox (seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, kind INTEGER NOT NULL,"
+        " entry BLOB NOT NULL) STRICT;";
+
+/* here: which live designations mean this terminal, by subject; what a login looks up. It follows from the other tables
+ * and is kept by triggers, so that it cannot be out of step with them. It only selects: the evaluator checks each
+ * candidate again. GLOB's brackets cannot occur in a pattern (noun.c). */
+#define MEANS_SELF(x)                                                                                                  \
+        "(" x " = 'name:' || self.name OR " x " = 'unit:' || self.unit"                                                \
+        " OR (" x " GLOB 'pattern:*' AND self.name GLOB substr(" x ", 9)))"
+#define HERE_INSERT "INSERT INTO here SELECT subject, designation FROM meaning_here"
+
+static const char here_table[] =
+        "CREATE TABLE here (subject TEXT NOT NULL, designation INTEGER NOT NULL,"
+        " PRIMARY KEY (subject, designation)) STRICT, WITHOUT ROWID;"
+
+        "CREATE VIEW self AS SELECT t.id, t.uuid, t.name, t.unit FROM meta m"
+        " CROSS JOIN terminals t ON t.uuid = m.value WHERE m.name = 'terminal' AND t.deleted = 0;"
+
+        "CREATE VIEW meaning_here AS SELECT d.subject, d.id AS designation, d.scope FROM self"
+        " CROSS JOIN designations d JOIN scopes s ON s.id = d.scope WHERE d.deleted = 0 AND s.deleted = 0"
+        " AND " MEANS_SELF("s.terminals") " AND (d.terminals IS NULL OR " MEANS_SELF(
+                "d.terminals") ");"
+
+                               "CREATE TRIGGER designations_added AFTER INSERT ON designations BEGIN " HERE_INSERT
+                               " WHERE designation = NEW.id; END;"
+                               "CREATE TRIGGER designations_changed AFTER UPDATE OF id, scope, subject, terminals, "
+                               "deleted ON designations BEGIN"
+                               " DELETE FROM here WHERE subject = OLD.subject AND designation = OLD.id; " HERE_INSERT
+                               " WHERE designation = NEW.id; END;"
+                               "CREATE TRIGGER designations_gone AFTER DELETE ON designations BEGIN"
+                               " DELETE FROM here WHERE subject = OLD.subject AND designation = OLD.id; END;"
+
+                               "CREATE TRIGGER scopes_changed AFTER UPDATE OF terminals, deleted ON scopes BEGIN"
+                               " DELETE FROM here WHERE (subject, designation) IN"
+                               " (SELECT subject, id FROM designations WHERE scope = NEW.id AND deleted = "
+                               "0); " HERE_INSERT " WHERE scope = NEW.id; END;"
+
+                               "CREATE TRIGGER terminals_added AFTER INSERT ON terminals"
+                               " WHEN NEW.uuid = (SELECT value FROM meta WHERE name = 'terminal') BEGIN"
+                               " DELETE FROM here; " HERE_INSERT "; END;"
+                               "CREATE TRIGGER terminals_changed AFTER UPDATE OF uuid, name, unit, deleted ON terminals"
+                               " WHEN (SELECT value FROM meta WHERE name = 'terminal') IN (OLD.uuid, NEW.uuid) BEGIN"
+                               " DELETE FROM here; " HERE_INSERT "; END;"
+                               "CREATE TRIGGER terminals_gone AFTER DELETE ON terminals"
+                               " WHEN OLD.uuid = (SELECT value FROM meta WHERE name = 'terminal') BEGIN"
+                               " DELETE FROM here; END;"
+
+                               "CREATE TRIGGER terminal_set AFTER INSERT ON meta WHEN NEW.name = 'terminal' BEGIN"
+                               " DELETE FROM here; " HERE_INSERT "; END;"
+                               "CREATE TRIGGER terminal_changed AFTER UPDATE ON meta WHEN 'terminal' IN (OLD.name, "
+                               "NEW.name) BEGIN"
+                               " DELETE FROM here; " HERE_INSERT "; END;"
+                               "CREATE TRIGGER terminal_unset AFTER DELETE ON meta WHEN OLD.name = 'terminal' BEGIN"
+                               " DELETE FROM here; END;"
+
+        HERE_INSERT ";";
+
+const char *const registry_migrations[] = { directory_tables, local_tables, here_table };
+const int registry_n_migrations = (int)ELEMENTSOF(registry_migrations);
