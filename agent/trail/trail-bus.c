@@ -92,7 +92,7 @@ static int reader_note(Bus *b, TrailReader *known, const char *sender, const cha
 static bool worth_recording(json_object *entries, const Caller *caller) {
         for (size_t i = 0; i < json_object_array_length(entries); i++) {
                 json_object *entry = json_object_array_get_idx(entries, i);
-                const char *event = json_string(entry, "KEISHI_EVENT"), *account = json_string(entry, "KEISHI_ACCOUNT");
+                const char *event = json_string(entry, "event"), *account = json_string(entry, "account");
 
                 if (!event || strcmp(event, "trail-read") != 0 || !account ||
                         strcmp(account, caller->account->name) != 0)

@@ -2,7 +2,8 @@
 #pragma once
 
 /* Kinds and fields of trail events. The names are an interface: SIEM rules are written against them. A kind has a MESSAGE_ID and an entry in both
- * catalogues (packaging/catalog). */
+ * catalogues (packaging/catalog). Both tables are only ever appended to: the number of a kind is stored in the outbox, and the order of the fields is the
+ * canonical order of an entry. */
 
 #define KEISHI_EVENT_KINDS(X)                                                                                              \
         /* kind, name, MESSAGE_ID, priority (syslog), MESSAGE */                                                           \
@@ -65,7 +66,8 @@ typedef enum EventKind {
         X(HASH, "KEISHI_HASH", 128)                 /* SHA-256 of what was loaded */                    \
         X(PATH, "KEISHI_PATH", 256)                                                                     \
         X(COUNT, "KEISHI_COUNT", 32)                                                                    \
-        X(DETAIL, "KEISHI_DETAIL", 1024)
+        X(DETAIL, "KEISHI_DETAIL", 1024)                                                                \
+        X(VIA, "KEISHI_VIA", 32)                    /* how it came here when not directly: reserve, reserve-cut, break-glass */
 
 typedef enum EventField {
 #define X(field, name, cap) FIELD_##field,

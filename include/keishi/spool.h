@@ -10,6 +10,8 @@
  *
  * File: KEISHI_SPOOL_SLOTS slots of KEISHI_SPOOL_SLOT_SIZE bytes, created full of zeros by keishid (mode 0600, root).
  * Slot: SpoolSlotHeader, then `length` bytes of text: lines NAME=value, UTF-8, no control characters, each ended by '\n'.
+ * Reserve: a line EVENT= (name of the kind), BOOT= (boot id), CUT=1 when not all fields fitted, and lines with names of the fields of keishi/event.h, whose
+ * values are in their canonical, escaped form. Break-glass: lines SERVICE=, ACCOUNT=, TTY=, STAGE=, PID=, whose values are plain text.
  * A slot is free when its magic is zero. The writer takes an exclusive flock on the file, finds the first free slot, writes
  * the text first, fdatasync()s, then the header with its magic, fdatasync()s: a slot cut by a power loss reads as free.
  * The importer copies a slot into the outbox, commits, then zeroes the magic and fdatasync()s.

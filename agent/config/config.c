@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config/config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ini.h>
+#include <libgen.h>
+#include <openssl/evp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "config/key.h"
+#include "util/text.h"
+
+#define FILE_MAX 65536u
+
+/* inih cuts lines at 200 bytes, line end and zero included, and reads the rest as a line of its own. */
+#define LINE_MAX_BYTES 197u
+
+const char *role_to_string(Role r) {
+        static const char *const names[_ROLE_MAX] = {
+                [ROLE_SYSTEM_MANAGER] = "system-manager",
+                [ROLE_UNIT_HEAD] = "unit-head",
+                [ROLE_DUTY_OFFICER] = "duty-officer",
+                [ROLE_SYSTEM_OWNER] = "system-owner",
+                [ROLE_TRAIL_VIEWER] = "trail-viewer",
+        };
+
+        return r >= 0 && r < _ROLE_MAX ? names[r] : NULL;
+}
+
+Config *config_free(Config *c) {
+        if (!c)
+                return NULL;
+        free(c->locale);
+        for (Role r = 0; r < _ROLE_MAX; r++)
+                free(c->role_groups[r]);
+        free(c->hash);
+        free(c);
+        return NULL;
+}
+
+/* The file while it is read. */
+typedef struct Source {
+        const char *path;
+        const char *at; /* what inih has not asked for yet */
+        unsigned line;
+        uint64_t seen; /* keys given, by their place in the table */
+        Config *config;
+        char *error; /* the first one */
+        int r;
+} Source;
+
+/* Notes the first error, with the line that is being read (none before the first). */
+_printf_(3, 4) static int fail(Source *s, int r, const char *format, ...) {
+        _cleanup_free_ char *text = NULL;
+        va_list ap;
+        int n;
+
+        if (s->r < 0)
+                return s->r;
+        s->r = r;
+        va_start(ap, format);
+        n = vasprintf(&text, format, ap);
+        va_end(ap);
+        if (n < 0)
+                text = NULL;
+        else if (s->line > 0)
+                n = asprintf(&s->error, "%s:%u: %s", s->path, s->line, text);
+        else
+                n = asprintf(&s->error, "%s: %s", s->path, text);
+        if (n < 0) {
+                s->error = NULL;
+                s->r = -ENOMEM;
+        }
+        return s->r;
+}
+
+/* ---- lines: what inih would take in another way than people mean it is refused before ---- */
+
+static int check_section(Source *s, const char *line, size_t size) {
+        char name[32] = "";
+
+        if (line[size - 1] != ']')
+                return fail(s, -EINVAL, "a section is [Name], alone on its line");
+        if (size - 2 < sizeof(name))
+                memcpy(name, line + 1, size - 2);
+        if (!config_section_exists(name))
+                return fail(s, -EINVAL, "there is no section %.*s", (int)size, line);
+        return 0;
+}
+
+static int check_line(Source *s, const char *line, size_t size) {
+        if (size > LINE_MAX_BYTES)
+                return fail(s, -EINVAL, "the line is longer than %u bytes", LINE_MAX_BYTES);
+        if (!utf8_valid(line, size))
+                return fail(s, -EINVAL, "the line is not UTF-8");
+        for (size_t i = 0, n; i < size; i += n) {
+                uint32_t c;
+
+                n = utf8_decode(line + i, size - i, &c);
+                if (c != '\t' && !code_point_is_plain(c))
+                        return fail(s, -EINVAL, "the line has a control character");
+        }
+
+        while (size > 0 && (line[size - 1] == ' ' || line[size - 1] == '\t'))
+                size--;
+        if (size == 0 || line[0] == '#' || line[0] == ';')
+                return 0;
+        if (line[0] == ' ' || line[0] == '\t')
+                return fail(s, -EINVAL, "the line is indented; a value ends with its line");
+        if (line[0] == '[')
+                return check_section(s, line, size);
+        if (!memchr(line, '=', size))
+                return fail(s, -EINVAL, "neither [Section], Key=value nor a # comment");
+        if (memchr(line, ':', (size_t)((const char *)memchr(line, '=', size) - line)))
+                return fail(s, -EINVAL, "a key is separated from its value by =, not by :");
+        if (memchr(line, ';', size) || memchr(line, '#', size))
+                return fail(s, -EINVAL, "a comment has a line of its own");
+        return 0;
+}
+
+/* fgets() for inih, one whole line a time. */
+static char *read_line(char *buffer, int room, void *stream) {
+        Source *s = stream;
+        size_t size;
+
+        if (s->r < 0 || !*s->at)
+                return NULL;
+        s->line++;
+        size = strcspn(s->at, "\n");
+        if (check_line(s, s->at, size) < 0)
+                return NULL;
+        if (size + 2 > (size_t)room) {
+                fail(s, -EINVAL, "the line is longer than the parser can take");
+                return NULL;
+        }
+        memcpy(buffer, s->at, size);
+        buffer[size] = '\n';
+        buffer[size + 1] = '\0';
+        s->at += size;
+        if (*s->at)
+                s->at++;
+        return buffer;
+}
+
+static int take_value(void *userdata, const char *section, const char *name, const char *value) {
+        _cleanup_free_ char *error = NULL;
+        Source *s = userdata;
+        const ConfigKey *key;
+        size_t i, n;
+        int r;
+
+        if (s->r < 0)
+                return 0;
+        if (!*section) {
+                fail(s, -EINVAL, "%s= stands before the first section", name);
+                return 0;
+        }
+        key = config_key_find(section, name);
+        if (!key) {
+                fail(s, -EINVAL, "there is no key %s= in [%s]", name, section);
+                return 0;
+        }
+        i = (size_t)(key - config_keys(&n));
+        if (s->seen & (UINT64_C(1) << i)) {
+                fail(s, -EINVAL, "%s= is given twice", name);
+                return 0;
+        }
+        s->seen |= UINT64_C(1) << i;
+        r = config_key_set(key, value, s->config, &error);
+        if (r < 0)
+                fail(s, r, "%s", error ? error : strerror(-r));
+        return r == 0;
+}
+
+static int take_defaults(Source *s) {
+        const ConfigKey *keys;
+        size_t n;
+
+        keys = config_keys(&n);
+        for (size_t i = 0; i < n; i++) {
+                _cleanup_free_ char *error = NULL;
+                int r;
+
+                if ((s->seen & (UINT64_C(1) << i)) || !*keys[i].default_text)
+                        continue;
+                r = config_key_set(&keys[i], keys[i].default_text, s->config, &error);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int parse(Source *s, const char *text, size_t size) {
+        int r;
+
+        if (memchr(text, '\0', size))
+                return fail(s, -EINVAL, "the file holds a zero byte");
+        s->at = text;
+        r = ini_parse_stream(read_line, s, take_value, s);
+        if (s->r == 0 && r != 0)
+                return fail(s, r == -2 ? -ENOMEM : -EINVAL, "the line cannot be read");
+        return s->r < 0 ? s->r : take_defaults(s);
+}
+
+/* ---- the file ---- */
+
+static bool owner_trusted(const struct stat *st) {
+        return (st->st_uid == 0 || st->st_uid == geteuid()) && (st->st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+static int open_directory(Source *s) {
+        _cleanup_free_ char *copy = strdup(s->path);
+        _cleanup_close_ int fd = -EBADF;
+        const char *name;
+        struct stat st;
+
+        if (!copy)
+                return -ENOMEM;
+        name = dirname(copy);
+        fd = open(name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return fail(s, -errno, "cannot open the directory: %s", strerror(errno));
+        if (fstat(fd, &st) < 0)
+                return fail(s, -errno, "cannot look at the directory: %s", strerror(errno));
+        if (!owner_trusted(&st))
+                return fail(s, -EPERM, "the directory must belong to root and be writable by root only");
+        return TAKE_FD(fd);
+}
+
+static int open_file(Source *s, int directory) {
+        _cleanup_free_ char *copy = strdup(s->path);
+        _cleanup_close_ int fd = -EBADF;
+        struct stat st;
+
+        if (!copy)
+                return -ENOMEM;
+        fd = openat(directory, basename(copy), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+        if (fd < 0 && errno == ELOOP)
+                return fail(s, -EPERM, "the file must not be a symbolic link");
+        if (fd < 0)
+                return fail(s, -errno, "cannot open the file: %s", strerror(errno));
+        if (fstat(fd, &st) < 0)
+                return fail(s, -errno, "cannot look at the file: %s", strerror(errno));
+        if (!S_ISREG(st.st_mode))
+                return fail(s, -EPERM, "not a regular file");
+        if (!owner_trusted(&st))
+                return fail(s, -EPERM, "the file must belong to root and be writable by root only");
+        if (st.st_size > FILE_MAX)
+                return fail(s, -EFBIG, "the file is larger than %u bytes", FILE_MAX);
+        return TAKE_FD(fd);
+}
+
+static int read_all(Source *s, int fd, char **ret, size_t *ret_size) {
+        _cleanup_free_ char *text = NULL;
+        size_t size = 0;
+
+        text = malloc(FILE_MAX + 2);
+        if (!text)
+                return -ENOMEM;
+        while (size <= FILE_MAX) {
+                ssize_t n = read(fd, text + size, FILE_MAX + 1 - size);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return fail(s, -errno, "cannot read the file: %s", strerror(errno));
+                if (n == 0)
+                        break;
+                size += (size_t)n;
+        }
+        if (size > FILE_MAX)
+                return fail(s, -EFBIG, "the file is larger than %u bytes", FILE_MAX);
+        text[size] = '\0';
+        *ret = TAKE_PTR(text);
+        *ret_size = size;
+        return 0;
+}
+
+static int hash(const char *text, size_t size, char **ret) {
+        unsigned char digest[32];
+        size_t digest_size = 0;
+        char *hex;
+
+        if (!EVP_Q_digest(NULL, "SHA256", NULL, text, size, digest, &digest_size) || digest_size != sizeof(digest))
+                return -EIO;
+        hex = malloc(2 * sizeof(digest) + 1);
+        if (!hex)
+                return -ENOMEM;
+        for (size_t i = 0; i < sizeof(digest); i++)
+                snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+        *ret = hex;
+        return 0;
+}
+
+/* Parses what was read, and takes its hash. */
+static int finish(Source *s, const char *text, size_t size) {
+        int r;
+
+        r = parse(s, text, size);
+        return r == 0 ? hash(text, size, &s->config->hash) : r;
+}
+
+static int load(Source *s) {
+        _cleanup_close_ int directory = -EBADF, file = -EBADF;
+        _cleanup_free_ char *text = NULL;
+        size_t size = 0;
+        int r;
+
+        directory = open_directory(s);
+        if (directory < 0)
+                return directory;
+        file = open_file(s, directory);
+        if (file < 0)
+                return file;
+        r = read_all(s, file, &text, &size);
+        return r == 0 ? finish(s, text, size) : r;
+}
+
+static int config_new(Config **ret, Source *s, const char *text, size_t size, char **ret_error) {
+        _cleanup_(config_free_p) Config *c = NULL;
+        int r;
+
+        c = calloc(1, sizeof(*c));
+        if (!c)
+                return -ENOMEM;
+        s->config = c;
+        r = text ? finish(s, text, size) : load(s);
+        if (r < 0) {
+                if (!s->error && asprintf(&s->error, "%s: %s", s->path, strerror(-r)) < 0)
+                        s->error = NULL;
+                if (ret_error)
+                        *ret_error = TAKE_PTR(s->error);
+                free(s->error);
+                return r;
+        }
+        *ret = TAKE_PTR(c);
+        return 0;
+}
+
+int config_load(Config **ret, const char *path, char **ret_error) {
+        return config_new(ret, &(Source){ .path = path }, NULL, 0, ret_error);
+}
+
+int config_parse(Config **ret, const char *path, const char *text, size_t size, char **ret_error) {
+        return config_new(ret, &(Source){ .path = path }, text, size, ret_error);
+}

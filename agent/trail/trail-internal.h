@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "trail/entry.h"
+#include "trail/journal.h"
+#include "trail/outbox.h"
+#include "trail/pause.h"
+#include "trail/spool.h"
+#include "trail/trail.h"
+
+struct Trail {
+        Registry *registry;
+        Outbox outbox;
+        Journal journal;
+        Spool reserve, break_glass;
+        char *reserve_path, *break_glass_path, *syslog_path;
+        Pause import; /* armed while a spool may hold something that the outbox could not take yet */
+        char *terminal[_TERMINAL_FIELD_MAX];
+        char boot_id[33];
+        bool writable;           /* what the last write to the outbox showed */
+        unsigned told_by_syslog; /* entries that neither the outbox nor the reserve could take, not yet recorded as such
+                                  */
+};
+
+/* Appends an event that happened at another time or in another boot: the head's times and boot id are taken as they
+ * are. */
+int trail_append_at(Trail *t, const Event *e, EntryHead *head);
+
+/* Moves what the spools hold to the outbox, each spool in one transaction; when that cannot be done now, tries again
+ * after a pause. */
+void import_run(Trail *t);
+
+/* Writes the event as the text of a reserve slot. Returns its size; fields that do not fit are left out and marked. */
+size_t reserve_write_text(const Trail *t, const Event *e, char ret[static KEISHI_SPOOL_TEXT_MAX]);
+
+/* Tells syslog (facility authpriv, priority alert), without waiting; when it takes nothing, the kernel's ring buffer.
+ */
+void alert_send(const char *socket_path, const char *text, size_t size);
