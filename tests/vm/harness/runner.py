@@ -11,7 +11,7 @@ import traceback
 
 from . import snapshots
 from .failure import Failure, Skip
-from .places import HERE, LOGS
+from .places import HERE, LOGS, say
 
 AT_ONCE = 2
 
@@ -41,8 +41,10 @@ def find(names):
         cases = [Case(module, function) for name, function in vars(module).items()
                  if name.startswith("test_") and callable(function)]
         cases = [case for case in cases if case.wanted(names)]
-        if getattr(module, "SHARED", False) and cases:
-            groups.append(cases)
+        if getattr(module, "SHARED", False):
+            if len({case.snapshot for case in cases}) > 1:
+                raise Failure(f"{path.name}: scenarios that share a terminal must start from the same one")
+            groups.extend([cases] if cases else [])
         else:
             groups.extend([case] for case in cases)
     return groups
@@ -116,10 +118,26 @@ def _run_group(cases, report):
                         break
                     began = time.monotonic()
         except Exception as error:
-            case = waiting.pop(0) if waiting else None
-            if case is None:
+            if not waiting:
                 raise
-            report.end(case, began, Failure(f"no terminal '{case.snapshot}': {error}"))
+            report.end(waiting.pop(0), began, Failure(f"no terminal: {error}"))
+
+
+def _prepare(groups, report):
+    """Makes the terminals that the groups start from; returns the groups whose terminal could be made."""
+    broken = {}
+    for name in snapshots.RECIPES:
+        if any(case.snapshot == name for cases in groups for case in cases):
+            try:
+                snapshots.ensure(name)
+            except Exception as error:
+                broken[name] = error
+                say(f"no terminal '{name}': {error}")
+    for cases in groups:
+        for case in cases:
+            if case.snapshot in broken:
+                report.end(case, time.monotonic(), Failure(f"no terminal '{case.snapshot}': {broken[case.snapshot]}"))
+    return [cases for cases in groups if cases[0].snapshot not in broken]
 
 
 def main(names):
@@ -131,6 +149,7 @@ def main(names):
         print("0 passed, 1 failed")
         return 1
     report = Report()
+    groups = _prepare(groups, report)
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
         for ended in concurrent.futures.as_completed([pool.submit(_run_group, group, report) for group in groups]):
             ended.result()
