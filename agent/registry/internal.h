@@ -14,6 +14,7 @@ struct Registry {
         sqlite3 *db;
         CachedStatement *statements;
         size_t n_statements;
+        Family (*service_family)(const char *service);
 };
 
 #define REGISTRY_APPLICATION_ID 0x4b534849 /* "KSHI" */
@@ -36,4 +37,3 @@ int statement_run(sqlite3_stmt *s);
 
 /* Takes "KIND:VALUE" apart; *ret_value points into text. False when the kind is unknown or the value empty. */
 bool selector_parse(const char *text, TerminalKind *ret_kind, const char **ret_value);
-bool subject_parse(const char *text, SubjectKind *ret_kind, const char **ret_value);

@@ -383,6 +383,10 @@ Registry *registry_free(Registry *r) {
         return NULL;
 }
 
+void registry_set_service_family(Registry *r, Family (*fn)(const char *service)) {
+        r->service_family = fn;
+}
+
 sqlite3 *registry_db(Registry *r) {
         return r->db;
 }

@@ -123,8 +123,22 @@ typedef enum NounId { NOUN_USER, NOUN_MEMBER, NOUN_TERMINAL, NOUN_SCOPE, NOUN_DE
 const char *noun_to_string(NounId n);
 NounId noun_from_string(const char *s);
 
+/* Takes the subject of a designation ("user:hanako") apart; *ret_value points into text. False when the kind is unknown or the value empty. */
+bool subject_parse(const char *text, SubjectKind *ret_kind, const char **ret_value);
+
+/* How the service table is asked for the family of a service (_FAMILY_INVALID: unknown), so that "login" is seen to lie inside "@console". Without it a
+ * designation may name only the services that its scope names. */
+void registry_set_service_family(Registry *r, Family (*fn)(const char *service));
+
+/* Fields: text; true/false; whole numbers; times, in and out as in registry/when.h. A field set to null or "" loses its value. What a field means and what it
+ * may hold is in the table; between rows (registry/check.c): a member's account is registered as shared and its person has an account; a restriction
+ * is of a registered account or person; a designation's user is registered, not retired and of the scope's unit, and nothing in it goes beyond its
+ * scope (registry/outside.c). Rows come out with uuid, origin, version and updated; a change may give `version`. A removed row leaves a tombstone. Users
+ * with designations, shared accounts with members, scopes with designations, terminals that are named, and this terminal itself are in use. */
+
 /* These work inside a transaction that the caller opened, so that the trail entry of the change is in it (law 6). `id` is a uuid or the row's
- * name (account, terminal name, scope name). */
+ * name (account, terminal name, scope name, ACCOUNT/PERSON of a member). -EPERM outside a transaction. After a positive condition the transaction may go on;
+ * nothing of the row was written. */
 int registry_row_add(Registry *r, NounId noun, json_object *fields, uint64_t now_usec, json_object **ret_after, RegistryError *ret_error);
 int registry_row_change(Registry *r, NounId noun, const char *id, json_object *fields, uint64_t now_usec,
         json_object **ret_before, json_object **ret_after, RegistryError *ret_error);

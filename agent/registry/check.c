@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include "registry/noun.h"
+
+/* What must hold between rows when one is added, changed or removed. */
+
+/* Runs a counting query with one text parameter. */
+static int count(Registry *r, const char *sql, const char *text, int64_t *ret) {
+        _cleanup_statement_ sqlite3_stmt *s = NULL;
+        int q;
+
+        q = registry_statement(r, sql, &s);
+        if (q == 0)
+                q = registry_result(sqlite3_bind_text(s, 1, text, -1, SQLITE_STATIC));
+        if (q == 0)
+                q = statement_row(s);
+        if (q == 0)
+                *ret = sqlite3_column_int64(s, 0);
+        return q;
+}
+
+int user_check(Registry *r, const Row *before, const Row *after, uint64_t now_usec, RegistryError *e) {
+        static const char sql[] = "SELECT count(*) FROM members WHERE account = ?1 AND deleted = 0";
+        int64_t n;
+        int q;
+
+        if (!before || before->values[USER_SHARED].number == 0 || after->values[USER_SHARED].number != 0)
+                return 0;
+        q = count(r, sql, after->values[USER_ACCOUNT].text, &n);
+        if (q == 0 && n > 0)
+                return registry_error(
+                        e, REGISTRY_E_IN_USE, "shared", "the shared account has members; remove them first");
+        return q;
+}
+
+int member_check(Registry *r, const Row *before, const Row *after, uint64_t now_usec, RegistryError *e) {
+        const char *account = after->values[MEMBER_ACCOUNT].text, *person = after->values[MEMBER_PERSON].text;
+        _cleanup_(user_done) User shared = {}, member = {};
+        int q;
+
+        q = registry_user(r, account, &shared);
+        if (q == REGISTRY_E_NOT_FOUND || (q == 0 && !shared.shared))
+                return registry_error(e, REGISTRY_E_INVALID, "account", "\"%s\" is not registered as a shared account",
+                        shown(account).text);
+        if (q != 0)
+                return q;
+        q = registry_person(r, person, &member);
+        if (q == REGISTRY_E_NOT_FOUND)
+                return registry_error(e, REGISTRY_E_INVALID, "person",
+                        "nobody with staff number \"%s\" has an active account of their own", shown(person).text);
+        return q;
+}
+
+/* Whether a list can let anybody in from another machine. */
+static bool services_can_be_remote(const char *list) {
+        if (!list)
+                return false;
+        for (size_t n; list += strspn(list, " "), (n = strcspn(list, " ")) > 0; list += n)
+                if ((*list != '@' && *list != '*') || (n == strlen("@remote") && memcmp(list, "@remote", n) == 0))
+                        return true;
+        return false;
+}
+
+static int remote_check(int64_t remote, const char *services, RegistryError *e) {
+        if (remote == 0 || services_can_be_remote(services))
+                return 0;
+        return registry_error(e, REGISTRY_E_INVALID, "services",
+                "remote logins need services that name them: @remote, or a service such as sshd");
+}
+
+int scope_check(Registry *r, const Row *before, const Row *after, uint64_t now_usec, RegistryError *e) {
+        const Value *v = after->values;
+
+        if (v[SCOPE_UNTIL].number > 0 && v[SCOPE_FROM].number >= v[SCOPE_UNTIL].number)
+                return registry_error(e, REGISTRY_E_INVALID, "until", "until must be later than from");
+        return remote_check(v[SCOPE_REMOTE].number, v[SCOPE_SERVICES].text, e);
+}
+
+int designation_check(Registry *r, const Row *before, const Row *after, uint64_t now_usec, RegistryError *e) {
+        _cleanup_(row_done) Row scope = {};
+        int q;
+
+        q = row_read_id(r, NOUN_SCOPE, after->values[DESIGNATION_SCOPE].number, &scope);
+        if (q == REGISTRY_E_NOT_FOUND)
+                return registry_error(e, REGISTRY_E_INVALID, "scope", "the scope does not exist any more");
+        if (q == 0)
+                q = designation_inside(r, after, &scope, e);
+        if (q == 0)
+                q = remote_check(after->values[DESIGNATION_REMOTE].number, after->values[DESIGNATION_SERVICES].text, e);
+        return q;
+}
+
+int restriction_check(Registry *r, const Row *before, const Row *after, uint64_t now_usec, RegistryError *e) {
+        static const char account_sql[] = "SELECT count(*) FROM users WHERE account = ?1 AND deleted = 0";
+        static const char person_sql[] = "SELECT count(*) FROM users WHERE person = ?1 AND deleted = 0";
+        const char *account = after->values[RESTRICTION_ACCOUNT].text, *person = after->values[RESTRICTION_PERSON].text;
+        int64_t until = after->values[RESTRICTION_UNTIL].number, n;
+        int q;
+
+        if (!account == !person)
+                return registry_error(e, REGISTRY_E_INVALID, account ? "person" : "account",
+                        "either an account or a person (staff number) is needed, not both");
+        if (until > 0 && (uint64_t)until <= now_usec)
+                return registry_error(e, REGISTRY_E_INVALID, "until", "until must be in the future");
+        if (before)
+                return 0;
+        q = count(r, account ? account_sql : person_sql, account ? account : person, &n);
+        if (q == 0 && n == 0)
+                return registry_error(e, REGISTRY_E_INVALID, account ? "account" : "person",
+                        account ? "account \"%s\" is not registered, and so has no access to restrict"
+                                : "nobody with staff number \"%s\" is registered",
+                        shown(account ? account : person).text);
+        return q;
+}
+
+int user_use(Registry *r, const Row *row, RegistryError *e) {
+        static const char designations_sql[] =
+                "SELECT count(*) FROM designations WHERE subject = 'user:' || ?1 AND deleted = 0";
+        static const char members_sql[] = "SELECT count(*) FROM members WHERE account = ?1 AND deleted = 0";
+        const char *account = row->values[USER_ACCOUNT].text;
+        int64_t n;
+        int q;
+
+        q = count(r, designations_sql, account, &n);
+        if (q == 0 && n > 0)
+                return registry_error(e, REGISTRY_E_IN_USE, "account",
+                        "the user has %lld designations; remove them first, or set the user retired", (long long)n);
+        if (q == 0)
+                q = count(r, members_sql, account, &n);
+        if (q == 0 && n > 0)
+                return registry_error(e, REGISTRY_E_IN_USE, "account",
+                        "the shared account has %lld members; remove them first", (long long)n);
+        return q;
+}
+
+int terminal_use(Registry *r, const Row *row, RegistryError *e) {
+        static const char self_sql[] = "SELECT count(*) FROM meta WHERE name = 'terminal' AND value = ?1";
+        static const char scopes_sql[] = "SELECT count(*) FROM scopes WHERE terminals = 'name:' || ?1 AND deleted = 0";
+        static const char designations_sql[] =
+                "SELECT count(*) FROM designations WHERE terminals = 'name:' || ?1 AND deleted = 0";
+        const char *name = row->values[TERMINAL_F_NAME].text;
+        int64_t n, m;
+        int q;
+
+        q = count(r, self_sql, row->uuid, &n);
+        if (q == 0 && n > 0)
+                return registry_error(e, REGISTRY_E_IN_USE, "name", "this is the terminal itself");
+        if (q == 0)
+                q = count(r, scopes_sql, name, &n);
+        if (q == 0)
+                q = count(r, designations_sql, name, &m);
+        if (q == 0 && n + m > 0)
+                return registry_error(e, REGISTRY_E_IN_USE, "name",
+                        "%lld scopes and %lld designations name the terminal; change or remove them first",
+                        (long long)n, (long long)m);
+        return q;
+}
+
+int scope_use(Registry *r, const Row *row, RegistryError *e) {
+        static const char sql[] = "SELECT count(*) FROM designations d CROSS JOIN scopes s ON s.id = d.scope"
+                                  " WHERE s.uuid = ?1 AND d.deleted = 0";
+        int64_t n;
+        int q;
+
+        q = count(r, sql, row->uuid, &n);
+        if (q == 0 && n > 0)
+                return registry_error(e, REGISTRY_E_IN_USE, "name",
+                        "the scope has %lld designations; remove them first", (long long)n);
+        return q;
+}

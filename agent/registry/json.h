@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "registry/noun.h"
+
+/* Between rows and JSON. */
+
+static inline void json_putp(json_object **o) {
+        json_object_put(*o);
+}
+
+/* Sets the fields that `fields` has, checked one by one. Unknown ones are refused. With `change`, "version" is taken into row->version as well. */
+int row_from_json(Registry *r, const Noun *noun, json_object *fields, bool change, Row *row, RegistryError *e);
+
+/* uuid, origin, version, updated and all fields that have a value. */
+int row_to_json(Registry *r, const Noun *noun, const Row *row, json_object **ret);

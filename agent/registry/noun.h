@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "registry/internal.h"
+
+/* The nouns and their fields, as one table. */
+
+#define NOUN_FIELDS_MAX 16
+
+typedef enum FieldType {
+        TYPE_TEXT,
+        TYPE_BOOL,
+        TYPE_INT,
+        TYPE_FROM,  /* a time; a date is its beginning */
+        TYPE_UNTIL, /* a time; a date is its end */
+        TYPE_SCOPE, /* name or uuid of a scope, kept as its integer key */
+} FieldType;
+
+/* NULL when the text is good, else what would be (static, English, behind "NAME "). */
+typedef const char *(*text_check_fn)(Registry *r, const char *text);
+
+typedef struct Field {
+        const char *name;
+        const char *column;
+        FieldType type;
+        bool required;
+        bool fixed; /* cannot be changed, because others refer to the row by it */
+        size_t size; /* TYPE_TEXT: most bytes */
+        text_check_fn check;
+        int64_t min, max, initial; /* TYPE_INT, TYPE_BOOL */
+        int64_t initial_usec;      /* times: when not given, this long after now; 0: none */
+} Field;
+
+/* A value: text for TYPE_TEXT (NULL: none), a number for all else. */
+typedef struct Value {
+        char *text;
+        int64_t number;
+} Value;
+
+typedef struct Row {
+        char *uuid;
+        char *origin;
+        int64_t id;
+        int64_t version;
+        int64_t updated;
+        Value values[NOUN_FIELDS_MAX];
+} Row;
+
+/* Whether a row may be as `after` says; `before` is NULL when it is added. */
+typedef int (*row_check_fn)(Registry *r, const Row *before, const Row *after, uint64_t now_usec, RegistryError *e);
+/* Whether it may go: 0 or REGISTRY_E_IN_USE. */
+typedef int (*row_use_fn)(Registry *r, const Row *row, RegistryError *e);
+
+typedef struct Noun {
+        const char *name;
+        const char *table;
+        const char *key;    /* SQL of the name that rows go by besides their uuid, or NULL */
+        const char *order;  /* SQL; the table is n */
+        const Field *fields;
+        size_t n_fields;
+        row_check_fn check;
+        row_use_fn use;
+} Noun;
+
+extern const Noun registry_nouns[_NOUN_MAX];
+
+/* Fields of each noun, as indices into Row.values. */
+enum { USER_ACCOUNT, USER_PERSON, USER_NAME, USER_UNIT, USER_SHARED, USER_RETIRED };
+enum { MEMBER_ACCOUNT, MEMBER_PERSON };
+enum { TERMINAL_F_NAME, TERMINAL_F_UNIT };
+enum {
+        SCOPE_NAME,
+        SCOPE_BUSINESS,
+        SCOPE_UNIT,
+        SCOPE_TERMINALS,
+        SCOPE_SERVICES,
+        SCOPE_HOURS,
+        SCOPE_FROM,
+        SCOPE_UNTIL,
+        SCOPE_REMOTE,
+};
+enum {
+        DESIGNATION_SCOPE,
+        DESIGNATION_SUBJECT,
+        DESIGNATION_TERMINALS,
+        DESIGNATION_SERVICES,
+        DESIGNATION_HOURS,
+        DESIGNATION_FROM,
+        DESIGNATION_UNTIL,
+        DESIGNATION_REMOTE,
+};
+enum { RESTRICTION_ACCOUNT, RESTRICTION_PERSON, RESTRICTION_REASON, RESTRICTION_UNTIL };
+
+void row_done(Row *row);
+/* Reads the live row with this integer key, uuid or name. REGISTRY_E_NOT_FOUND. */
+int row_read_id(Registry *r, NounId noun, int64_t id, Row *ret);
+int row_read(Registry *r, NounId noun, const char *id, Row *ret);
+
+/* Text that is shown in an error: safe, and short. */
+typedef struct Shown {
+        char text[72];
+} Shown;
+Shown shown(const char *text);
+
+/* row_check_fn and row_use_fn of the nouns (check.c). */
+int user_check(Registry *r, const Row *before, const Row *after, uint64_t now_usec, RegistryError *e);
+int member_check(Registry *r, const Row *before, const Row *after, uint64_t now_usec, RegistryError *e);
+int scope_check(Registry *r, const Row *before, const Row *after, uint64_t now_usec, RegistryError *e);
+int designation_check(Registry *r, const Row *before, const Row *after, uint64_t now_usec, RegistryError *e);
+int restriction_check(Registry *r, const Row *before, const Row *after, uint64_t now_usec, RegistryError *e);
+int user_use(Registry *r, const Row *row, RegistryError *e);
+int terminal_use(Registry *r, const Row *row, RegistryError *e);
+int scope_use(Registry *r, const Row *row, RegistryError *e);
+
+/* Whether a designation lies inside its scope (outside.c): 0, REGISTRY_E_OUTSIDE, or REGISTRY_E_INVALID when it could never match. */
+int designation_inside(Registry *r, const Row *designation, const Row *scope, RegistryError *e);

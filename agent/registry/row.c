@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <systemd/sd-id128.h>
+
+#include "registry/json.h"
+#include "registry/noun.h"
+
+/* Directory rows by noun: SQL made from the table of fields. */
+
+#define ROW_COLUMNS "n.id, n.uuid, n.origin, n.version, n.updated"
+enum { COLUMN_ID, COLUMN_UUID, COLUMN_ORIGIN, COLUMN_VERSION, COLUMN_UPDATED, COLUMN_FIELDS };
+
+/* SQL text in the making. */
+typedef struct Sql {
+        FILE *stream;
+        char *text;
+        size_t size;
+} Sql;
+
+static int sql_start(Sql *q) {
+        q->stream = open_memstream(&q->text, &q->size);
+        return q->stream ? 0 : -ENOMEM;
+}
+
+static int sql_prepare(Registry *r, Sql *q, sqlite3_stmt **ret) {
+        bool failed = ferror(q->stream) != 0;
+
+        failed |= fclose(q->stream) != 0;
+        q->stream = NULL;
+        if (failed)
+                return -ENOMEM;
+        return registry_result(sqlite3_prepare_v2(r->db, q->text, -1, ret, NULL));
+}
+
+static void sql_done(Sql *q) {
+        if (q->stream)
+                fclose(q->stream);
+        free(q->text);
+}
+
+static void finalize(sqlite3_stmt **s) {
+        sqlite3_finalize(*s);
+}
+
+static bool is_text(const Field *f) {
+        return f->type == TYPE_TEXT;
+}
+
+void row_done(Row *row) {
+        free(row->uuid);
+        free(row->origin);
+        for (size_t i = 0; i < NOUN_FIELDS_MAX; i++)
+                free(row->values[i].text);
+        *row = (Row){};
+}
+
+static int row_copy(const Noun *noun, const Row *from, Row *ret) {
+        _cleanup_(row_done) Row row = { .id = from->id, .version = from->version, .updated = from->updated };
+
+        row.uuid = strdup(from->uuid);
+        row.origin = strdup(from->origin);
+        if (!row.uuid || !row.origin)
+                return -ENOMEM;
+        for (size_t i = 0; i < noun->n_fields; i++) {
+                row.values[i].number = from->values[i].number;
+                if (from->values[i].text && !(row.values[i].text = strdup(from->values[i].text)))
+                        return -ENOMEM;
+        }
+        *ret = row;
+        row = (Row){};
+        return 0;
+}
+
+static int sql_select(const Noun *noun, Sql *q) {
+        int r = sql_start(q);
+
+        if (r < 0)
+                return r;
+        fputs("SELECT " ROW_COLUMNS, q->stream);
+        for (size_t i = 0; i < noun->n_fields; i++)
+                fprintf(q->stream, ", n.%s", noun->fields[i].column);
+        fprintf(q->stream, " FROM %s n WHERE n.deleted = 0", noun->table);
+        return 0;
+}
+
+/* The row that the statement stands on. */
+static int row_at(const Noun *noun, sqlite3_stmt *s, Row *ret) {
+        _cleanup_(row_done) Row row = {};
+        int q;
+
+        q = column_dup(s, COLUMN_UUID, &row.uuid);
+        if (q == 0)
+                q = column_dup(s, COLUMN_ORIGIN, &row.origin);
+        row.id = sqlite3_column_int64(s, COLUMN_ID);
+        row.version = sqlite3_column_int64(s, COLUMN_VERSION);
+        row.updated = sqlite3_column_int64(s, COLUMN_UPDATED);
+        for (size_t i = 0; q == 0 && i < noun->n_fields; i++) {
+                int column = COLUMN_FIELDS + (int)i;
+
+                if (is_text(&noun->fields[i]))
+                        q = column_dup(s, column, &row.values[i].text);
+                else
+                        row.values[i].number = sqlite3_column_int64(s, column);
+        }
+        if (q != 0)
+                return q;
+        *ret = row;
+        row = (Row){};
+        return 0;
+}
+
+/* Reads the one row for which `condition` holds, with the text or else the number as ?1. */
+static int row_where(Registry *r, const Noun *noun, const char *condition, const char *text, int64_t number, Row *ret) {
+        _cleanup_(finalize) sqlite3_stmt *s = NULL;
+        _cleanup_(sql_done) Sql sql = {};
+        int q;
+
+        q = sql_select(noun, &sql);
+        if (q != 0)
+                return q;
+        fprintf(sql.stream, " AND %s = ?1", condition);
+        q = sql_prepare(r, &sql, &s);
+        if (q == 0)
+                q = registry_result(
+                        text ? sqlite3_bind_text(s, 1, text, -1, SQLITE_STATIC) : sqlite3_bind_int64(s, 1, number));
+        if (q == 0)
+                q = statement_row(s);
+        return q != 0 ? q : row_at(noun, s, ret);
+}
+
+int row_read_id(Registry *r, NounId noun, int64_t id, Row *ret) {
+        return row_where(r, &registry_nouns[noun], "n.id", NULL, id, ret);
+}
+
+int row_read(Registry *r, NounId noun, const char *id, Row *ret) {
+        const Noun *n = &registry_nouns[noun];
+        int q;
+
+        q = row_where(r, n, "n.uuid", id, 0, ret);
+        if (q == REGISTRY_E_NOT_FOUND && n->key)
+                q = row_where(r, n, n->key, id, 0, ret);
+        return q;
+}
+
+static int new_uuid(char **ret) {
+        sd_id128_t id;
+        char *text;
+        int q;
+
+        q = sd_id128_randomize(&id);
+        if (q < 0)
+                return q;
+        text = malloc(SD_ID128_UUID_STRING_MAX);
+        if (!text)
+                return -ENOMEM;
+        *ret = sd_id128_to_uuid_string(id, text);
+        return 0;
+}
+
+/* uuid of this terminal, or "local" before it has one. */
+static int new_origin(Registry *r, char **ret) {
+        int q = registry_meta_get(r, "terminal", ret);
+
+        if (q != REGISTRY_E_NOT_FOUND)
+                return q;
+        *ret = strdup("local");
+        return *ret ? 0 : -ENOMEM;
+}
+
+static int bind_fields(const Noun *noun, sqlite3_stmt *s, int first, const Row *row) {
+        for (size_t i = 0; i < noun->n_fields; i++) {
+                int parameter = first + (int)i, rc;
+
+                if (is_text(&noun->fields[i]))
+                        rc = sqlite3_bind_text(s, parameter, row->values[i].text, -1, SQLITE_STATIC);
+                else
+                        rc = sqlite3_bind_int64(s, parameter, row->values[i].number);
+                if (rc != SQLITE_OK)
+                        return registry_result(rc);
+        }
+        return 0;
+}
+
+/* Runs a statement that writes a row; a second row with the same name is a condition. */
+static int write_row(const Noun *noun, sqlite3_stmt *s, const Row *row, RegistryError *e) {
+        int rc = sqlite3_step(s);
+
+        if (rc == SQLITE_CONSTRAINT_UNIQUE)
+                return registry_error(e, REGISTRY_E_EXISTS, noun->fields[0].name, "there is already a %s \"%s\"",
+                        noun->name, shown(row->values[0].text ? row->values[0].text : "").text);
+        return registry_result(rc);
+}
+
+static int row_insert(Registry *r, const Noun *noun, Row *row, RegistryError *e) {
+        _cleanup_(finalize) sqlite3_stmt *s = NULL;
+        _cleanup_(sql_done) Sql sql = {};
+        int q;
+
+        q = sql_start(&sql);
+        if (q != 0)
+                return q;
+        fprintf(sql.stream, "INSERT INTO %s (uuid, origin, version, updated", noun->table);
+        for (size_t i = 0; i < noun->n_fields; i++)
+                fprintf(sql.stream, ", %s", noun->fields[i].column);
+        fputs(") VALUES (?1, ?2, ?3, ?4", sql.stream);
+        for (size_t i = 0; i < noun->n_fields; i++)
+                fprintf(sql.stream, ", ?%zu", i + 5);
+        fputs(")", sql.stream);
+
+        q = sql_prepare(r, &sql, &s);
+        if (q != 0)
+                return q;
+        sqlite3_bind_text(s, 1, row->uuid, -1, SQLITE_STATIC);
+        sqlite3_bind_text(s, 2, row->origin, -1, SQLITE_STATIC);
+        sqlite3_bind_int64(s, 3, row->version);
+        sqlite3_bind_int64(s, 4, row->updated);
+        q = bind_fields(noun, s, 5, row);
+        if (q == 0)
+                q = write_row(noun, s, row, e);
+        if (q == 0)
+                row->id = sqlite3_last_insert_rowid(r->db);
+        return q;
+}
+
+static int row_update(Registry *r, const Noun *noun, const Row *row, int64_t deleted, RegistryError *e) {
+        _cleanup_(finalize) sqlite3_stmt *s = NULL;
+        _cleanup_(sql_done) Sql sql = {};
+        int q;
+
+        q = sql_start(&sql);
+        if (q != 0)
+                return q;
+        fprintf(sql.stream, "UPDATE %s SET version = ?2, updated = ?3, deleted = ?4, origin = ?5", noun->table);
+        for (size_t i = 0; i < noun->n_fields; i++)
+                fprintf(sql.stream, ", %s = ?%zu", noun->fields[i].column, i + 6);
+        fputs(" WHERE id = ?1", sql.stream);
+
+        q = sql_prepare(r, &sql, &s);
+        if (q != 0)
+                return q;
+        sqlite3_bind_int64(s, 1, row->id);
+        sqlite3_bind_int64(s, 2, row->version);
+        sqlite3_bind_int64(s, 3, row->updated);
+        sqlite3_bind_int64(s, 4, deleted);
+        sqlite3_bind_text(s, 5, row->origin, -1, SQLITE_STATIC);
+        q = bind_fields(noun, s, 6, row);
+        return q != 0 ? q : write_row(noun, s, row, e);
+}
+
+static int check_row(
+        Registry *r, const Noun *noun, const Row *before, const Row *after, uint64_t now, RegistryError *e) {
+        for (size_t i = 0; i < noun->n_fields; i++) {
+                const Field *f = &noun->fields[i];
+
+                if (f->required && (is_text(f) ? !after->values[i].text : after->values[i].number == 0))
+                        return registry_error(e, REGISTRY_E_INVALID, f->name, "%s is needed", f->name);
+        }
+        return noun->check ? noun->check(r, before, after, now, e) : 0;
+}
+
+static int usable(Registry *r, NounId noun) {
+        if (noun < 0 || noun >= _NOUN_MAX)
+                return -EINVAL;
+        return registry_in_transaction(r) ? 0 : -EPERM;
+}
+
+int registry_row_add(Registry *r, NounId noun_id, json_object *fields, uint64_t now_usec, json_object **ret_after,
+        RegistryError *ret_error) {
+        const Noun *noun;
+        _cleanup_(row_done) Row row = { .version = 1, .updated = (int64_t)now_usec };
+        int q;
+
+        q = usable(r, noun_id);
+        if (q != 0)
+                return q;
+        noun = &registry_nouns[noun_id];
+
+        for (size_t i = 0; i < noun->n_fields; i++) {
+                const Field *f = &noun->fields[i];
+
+                row.values[i].number = f->initial_usec > 0 ? (int64_t)now_usec + f->initial_usec : f->initial;
+        }
+        q = row_from_json(r, noun, fields, false, &row, ret_error);
+        if (q == 0)
+                q = check_row(r, noun, NULL, &row, now_usec, ret_error);
+        if (q == 0)
+                q = new_uuid(&row.uuid);
+        if (q == 0)
+                q = new_origin(r, &row.origin);
+        if (q == 0)
+                q = row_insert(r, noun, &row, ret_error);
+        if (q == 0 && ret_after)
+                q = row_to_json(r, noun, &row, ret_after);
+        return q;
+}
+
+static bool values_differ(const Field *f, const Value *a, const Value *b) {
+        if (!is_text(f))
+                return a->number != b->number;
+        return !a->text != !b->text || (a->text && strcmp(a->text, b->text) != 0);
+}
+
+static int check_fixed(const Noun *noun, const Row *before, const Row *after, RegistryError *e) {
+        for (size_t i = 0; i < noun->n_fields; i++) {
+                const Field *f = &noun->fields[i];
+
+                if (f->fixed && values_differ(f, &before->values[i], &after->values[i]))
+                        return registry_error(e, REGISTRY_E_INVALID, f->name,
+                                "%s cannot be changed; add another %s and remove this one", f->name, noun->name);
+        }
+        return 0;
+}
+
+int registry_row_change(Registry *r, NounId noun_id, const char *id, json_object *fields, uint64_t now_usec,
+        json_object **ret_before, json_object **ret_after, RegistryError *ret_error) {
+        _cleanup_(json_putp) json_object *before_json = NULL, *after_json = NULL;
+        _cleanup_(row_done) Row before = {}, after = {};
+        const Noun *noun;
+        int q;
+
+        q = usable(r, noun_id);
+        if (q != 0)
+                return q;
+        noun = &registry_nouns[noun_id];
+
+        q = row_read(r, noun_id, id, &before);
+        if (q == REGISTRY_E_NOT_FOUND)
+                return registry_error(ret_error, q, "", "there is no %s \"%s\"", noun->name, shown(id).text);
+        if (q == 0)
+                q = row_to_json(r, noun, &before, &before_json);
+        if (q == 0)
+                q = row_copy(noun, &before, &after);
+        if (q == 0)
+                q = row_from_json(r, noun, fields, true, &after, ret_error);
+        if (q == 0 && after.version != before.version)
+                return registry_error(ret_error, REGISTRY_E_CONFLICT, "version",
+                        "the %s has version %lld by now; look at it again", noun->name, (long long)before.version);
+        if (q == 0)
+                q = check_fixed(noun, &before, &after, ret_error);
+        if (q == 0)
+                q = check_row(r, noun, &before, &after, now_usec, ret_error);
+        if (q != 0)
+                return q;
+
+        after.version = before.version + 1;
+        after.updated = (int64_t)now_usec;
+        free(TAKE_PTR(after.origin));
+        q = new_origin(r, &after.origin);
+        if (q == 0)
+                q = row_update(r, noun, &after, 0, ret_error);
+        if (q == 0)
+                q = row_to_json(r, noun, &after, &after_json);
+        if (q != 0)
+                return q;
+        if (ret_before)
+                *ret_before = TAKE_PTR(before_json);
+        if (ret_after)
+                *ret_after = TAKE_PTR(after_json);
+        return 0;
+}
+
+int registry_row_remove(Registry *r, NounId noun_id, const char *id, uint64_t now_usec, json_object **ret_before,
+        RegistryError *ret_error) {
+        _cleanup_(json_putp) json_object *before = NULL;
+        _cleanup_(row_done) Row row = {};
+        const Noun *noun;
+        int q;
+
+        q = usable(r, noun_id);
+        if (q != 0)
+                return q;
+        noun = &registry_nouns[noun_id];
+
+        q = row_read(r, noun_id, id, &row);
+        if (q == REGISTRY_E_NOT_FOUND)
+                return registry_error(ret_error, q, "", "there is no %s \"%s\"", noun->name, shown(id).text);
+        if (q == 0)
+                q = row_to_json(r, noun, &row, &before);
+        if (q == 0 && noun->use)
+                q = noun->use(r, &row, ret_error);
+        if (q != 0)
+                return q;
+
+        row.version++;
+        row.updated = (int64_t)now_usec;
+        free(TAKE_PTR(row.origin));
+        q = new_origin(r, &row.origin);
+        if (q == 0)
+                q = row_update(r, noun, &row, now_usec > 0 ? (int64_t)now_usec : 1, ret_error);
+        if (q == 0 && ret_before)
+                *ret_before = TAKE_PTR(before);
+        return q;
+}
+
+int registry_row_get(Registry *r, NounId noun_id, const char *id, json_object **ret) {
+        _cleanup_(row_done) Row row = {};
+        int q;
+
+        if (noun_id < 0 || noun_id >= _NOUN_MAX)
+                return -EINVAL;
+        q = row_read(r, noun_id, id, &row);
+        return q != 0 ? q : row_to_json(r, &registry_nouns[noun_id], &row, ret);
+}
+
+/* Appends the rows of a prepared selection to `list`. */
+static int list_rows(Registry *r, const Noun *noun, sqlite3_stmt *s, json_object *list) {
+        int q;
+
+        while ((q = statement_row(s)) == 0) {
+                _cleanup_(json_putp) json_object *o = NULL;
+                _cleanup_(row_done) Row row = {};
+
+                q = row_at(noun, s, &row);
+                if (q == 0)
+                        q = row_to_json(r, noun, &row, &o);
+                if (q == 0 && json_object_array_add(list, o) < 0)
+                        q = -ENOMEM;
+                if (q != 0)
+                        return q;
+                TAKE_PTR(o);
+        }
+        return q == REGISTRY_E_NOT_FOUND ? 0 : q;
+}
+
+int registry_row_list(
+        Registry *r, NounId noun_id, json_object *filter, unsigned limit, json_object **ret, RegistryError *ret_error) {
+        _cleanup_(json_putp) json_object *list = NULL;
+        _cleanup_(finalize) sqlite3_stmt *s = NULL;
+        _cleanup_(row_done) Row wanted = {};
+        _cleanup_(sql_done) Sql sql = {};
+        const Noun *noun;
+        int q;
+
+        if (noun_id < 0 || noun_id >= _NOUN_MAX)
+                return -EINVAL;
+        noun = &registry_nouns[noun_id];
+
+        q = filter ? row_from_json(r, noun, filter, false, &wanted, ret_error) : 0;
+        if (q == 0)
+                q = sql_select(noun, &sql);
+        if (q != 0)
+                return q;
+        for (size_t i = 0; i < noun->n_fields; i++)
+                if (filter && json_object_object_get_ex(filter, noun->fields[i].name, NULL))
+                        fprintf(sql.stream, " AND n.%s IS ?%zu", noun->fields[i].column, i + 2);
+        fprintf(sql.stream, " ORDER BY %s LIMIT ?1", noun->order);
+
+        list = json_object_new_array();
+        if (!list)
+                return -ENOMEM;
+        q = sql_prepare(r, &sql, &s);
+        if (q != 0)
+                return q;
+        sqlite3_bind_int64(s, 1, limit > 0 ? (int64_t)limit : -1);
+        for (size_t i = 0; q == 0 && i < noun->n_fields; i++) {
+                int parameter = (int)i + 2;
+
+                if (!filter || !json_object_object_get_ex(filter, noun->fields[i].name, NULL))
+                        continue;
+                q = registry_result(is_text(&noun->fields[i])
+                                            ? sqlite3_bind_text(s, parameter, wanted.values[i].text, -1, SQLITE_STATIC)
+                                            : sqlite3_bind_int64(s, parameter, wanted.values[i].number));
+        }
+        if (q == 0)
+                q = list_rows(r, noun, s, list);
+        if (q == 0)
+                *ret = TAKE_PTR(list);
+        return q;
+}
