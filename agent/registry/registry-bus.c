@@ -51,6 +51,7 @@ static bool in_list(char *const *list, const char *name) {
  * caller is in counts. 1, 0 or a negative errno. */
 static int row_is_callers(Bus *b, const Caller *caller, NounId noun, json_object *row) {
         const char *subject;
+        SubjectKind kind;
 
         switch (noun) {
         case NOUN_USER:
@@ -61,9 +62,9 @@ static int row_is_callers(Bus *b, const Caller *caller, NounId noun, json_object
                 return noun == NOUN_MEMBER ? 0 : account_is_callers(b, caller, json_string(row, "account"));
         case NOUN_DESIGNATION:
                 subject = json_string(row, "subject");
-                if (!subject)
-                        return 0;
-                switch (subject_kind_from_string(json_string(row, "subject_kind"))) {
+                if (!subject || !subject_parse(subject, &kind, &subject))
+                        return -EINVAL;
+                switch (kind) {
                 case SUBJECT_USER:
                         return account_is_callers(b, caller, subject);
                 case SUBJECT_GROUP:
@@ -87,13 +88,16 @@ static const char *designation_of_own_unit(Bus *b, const Caller *caller, json_ob
         _cleanup_json_ json_object *scope = NULL;
         _cleanup_(user_done) User u = {};
         const char *id = json_string(row, "scope"), *subject = json_string(row, "subject"), *unit;
+        SubjectKind kind;
 
-        if (!caller->user.unit || !id || !subject || registry_row_get(b->c.registry, NOUN_SCOPE, id, &scope) != 0)
+        if (!subject || !subject_parse(subject, &kind, &subject))
+                return "The subject cannot be read";
+        if (!caller->user.unit || !id || registry_row_get(b->c.registry, NOUN_SCOPE, id, &scope) != 0)
                 return "The scope cannot be found";
         unit = json_string(scope, "unit");
         if (unit && *unit && strcmp(unit, caller->user.unit) != 0)
                 return "The scope was not given to the caller's unit";
-        switch (subject_kind_from_string(json_string(row, "subject_kind"))) {
+        switch (kind) {
         case SUBJECT_USER:
                 if (registry_user(b->c.registry, subject, &u) != 0 || !u.unit || strcmp(u.unit, caller->user.unit) != 0)
                         return "The user does not belong to the caller's unit";
