@@ -41,7 +41,7 @@ int bus_refuse_registry(sd_bus_message *m, int r, const RegistryError *e) {
         if (r < 0 || (size_t)r >= ELEMENTSOF(conditions) || !conditions[r].name)
                 return r < 0 ? r : -EIO;
         if (e && *e->text)
-                return bus_refuse(m, conditions[r].name, "%s%s%s", e->field, *e->field ? ": " : "", e->text);
+                return bus_refuse(m, conditions[r].name, "%s", e->text);
         return bus_refuse(m, conditions[r].name, "%s", conditions[r].text);
 }
 

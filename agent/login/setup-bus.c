@@ -37,8 +37,8 @@ static int add_row(Bus *b, const Caller *caller, NounId noun, size_t index, json
         }
         r = registry_row_add(b->c.registry, noun, fields, now, &row, &why);
         if (r != 0) {
-                (void)snprintf(e->text, sizeof(e->text), "%s %zu: %.60s%s%.150s", noun_to_string(noun), index,
-                        why.field, *why.field ? ": " : "", *why.text ? why.text : "refused");
+                (void)snprintf(e->text, sizeof(e->text), "%s %zu: %.200s", noun_to_string(noun), index,
+                        *why.text ? why.text : "refused");
                 return r;
         }
         event = bus_event(EVENT_DIRECTORY_CHANGED, caller);

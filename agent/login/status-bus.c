@@ -24,7 +24,7 @@ static int add_terminal(Bus *b, json_object *o) {
                 json_set_uint(row, "confidentiality", t.confidentiality) < 0 ||
                 json_set_uint(row, "integrity", t.integrity) < 0 ||
                 json_set_uint(row, "availability", t.availability) < 0 ||
-                json_set_boolean(row, "external_line", t.external_line) < 0)
+                json_set_boolean(row, "external", t.external_line) < 0)
                 return -ENOMEM;
         return json_set(o, "terminal", TAKE_PTR(row));
 }

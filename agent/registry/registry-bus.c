@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "login/bus-internal.h"
+#include "registry/internal.h"
 #include "util/clock.h"
 #include "util/text.h"
 
@@ -50,7 +51,7 @@ static bool in_list(char *const *list, const char *name) {
 /* Whether a row is about the caller (law 8): persons are compared. A designation of a group, netgroup or unit that the
  * caller is in counts. 1, 0 or a negative errno. */
 static int row_is_callers(Bus *b, const Caller *caller, NounId noun, json_object *row) {
-        const char *subject;
+        const char *subject = json_string(row, "subject"), *who;
         SubjectKind kind;
 
         switch (noun) {
@@ -61,18 +62,17 @@ static int row_is_callers(Bus *b, const Caller *caller, NounId noun, json_object
                         return 1;
                 return noun == NOUN_MEMBER ? 0 : account_is_callers(b, caller, json_string(row, "account"));
         case NOUN_DESIGNATION:
-                subject = json_string(row, "subject");
-                if (!subject || !subject_parse(subject, &kind, &subject))
+                if (!subject || !subject_parse(subject, &kind, &who))
                         return -EINVAL;
                 switch (kind) {
                 case SUBJECT_USER:
-                        return account_is_callers(b, caller, subject);
+                        return account_is_callers(b, caller, who);
                 case SUBJECT_GROUP:
-                        return account_in_group(caller->account, subject);
+                        return account_in_group(caller->account, who);
                 case SUBJECT_NETGROUP:
-                        return in_list(caller->account->netgroups, subject);
+                        return in_list(caller->account->netgroups, who);
                 case SUBJECT_UNIT:
-                        return caller->user.unit && strcmp(subject, caller->user.unit) == 0;
+                        return caller->user.unit && strcmp(who, caller->user.unit) == 0;
                 default:
                         return -EINVAL;
                 }
@@ -81,29 +81,28 @@ static int row_is_callers(Bus *b, const Caller *caller, NounId noun, json_object
         }
 }
 
-/* Whether a unit head may write this designation: the scope is of the own unit or of none, and the subject is the own
+/* Whether a unit head may write this designation: the scope is of the own unit, and the subject is the own
  * unit or somebody of it. Who is in a group or netgroup is not the unit head's to know, so such a designation is the
  * system owner's. NULL: yes; else the text of the refusal. */
 static const char *designation_of_own_unit(Bus *b, const Caller *caller, json_object *row) {
         _cleanup_json_ json_object *scope = NULL;
         _cleanup_(user_done) User u = {};
-        const char *id = json_string(row, "scope"), *subject = json_string(row, "subject"), *unit;
+        const char *id = json_string(row, "scope"), *subject = json_string(row, "subject"), *unit, *who;
         SubjectKind kind;
 
-        if (!subject || !subject_parse(subject, &kind, &subject))
-                return "The subject cannot be read";
-        if (!caller->user.unit || !id || registry_row_get(b->c.registry, NOUN_SCOPE, id, &scope) != 0)
+        if (!caller->user.unit || !id || !subject || !subject_parse(subject, &kind, &who) ||
+                registry_row_get(b->c.registry, NOUN_SCOPE, id, &scope) != 0)
                 return "The scope cannot be found";
         unit = json_string(scope, "unit");
-        if (unit && *unit && strcmp(unit, caller->user.unit) != 0)
+        if (!unit || strcmp(unit, caller->user.unit) != 0)
                 return "The scope was not given to the caller's unit";
         switch (kind) {
         case SUBJECT_USER:
-                if (registry_user(b->c.registry, subject, &u) != 0 || !u.unit || strcmp(u.unit, caller->user.unit) != 0)
+                if (registry_user(b->c.registry, who, &u) != 0 || !u.unit || strcmp(u.unit, caller->user.unit) != 0)
                         return "The user does not belong to the caller's unit";
                 return NULL;
         case SUBJECT_UNIT:
-                return strcmp(subject, caller->user.unit) == 0 ? NULL : "A unit head designates the own unit only";
+                return strcmp(who, caller->user.unit) == 0 ? NULL : "A unit head designates the own unit only";
         default:
                 return "A unit head designates users of the own unit, or the unit; groups are designated by the system "
                        "owner";

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <stddef.h>
+
+#include "util/cleanup.h"
+
+/* What keishi cannot defend by itself: the machine below it. Each precondition can be looked at, and closed by an
+ * administrator. Checks only read; what an unprivileged caller cannot see is unknown, not held. */
+
+typedef enum PreconditionState {
+        PRECONDITION_HELD,
+        PRECONDITION_MISSING,
+        PRECONDITION_UNKNOWN,
+        _PRECONDITION_STATE_MAX,
+} PreconditionState;
+/* "held", "missing", "unknown" */
+const char *precondition_state_to_string(PreconditionState s);
+
+typedef struct Precondition {
+        const char *id;      /* stable, for --json and audits; NULL ends the table */
+        const char *title;   /* N_() */
+        const char *closing; /* N_(): how to close it */
+        /* `root`: prefix of all paths. *ret_detail: what was seen, English, one line, owned by the caller; may stay
+         * NULL. */
+        PreconditionState (*check)(const char *root, char **ret_detail);
+} Precondition;
+
+extern const Precondition preconditions[];

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "ctl/ctl.h"
+#include "ctl/moment.h"
+#include "ctl/pam-stack.h"
+#include "ctl/precondition.h"
+#include "ctl/table.h"
+#include "keishi/paths.h"
+#include "registry/registry.h"
+#include "util/io.h"
+#include "util/json.h"
+
+/* keishictl status: the agent's health, and what keishi cannot defend on this machine, with how to close it. */
+
+static uint64_t number(json_object *o, const char *name) {
+        json_object *value;
+
+        return o && json_object_object_get_ex(o, name, &value) ? json_object_get_uint64(value) : 0;
+}
+
+static json_object *member(json_object *o, const char *name) {
+        json_object *value;
+
+        return json_object_object_get_ex(o, name, &value) ? value : NULL;
+}
+
+static bool look_keishi(const PamLine *line, void *userdata) {
+        bool *found = userdata;
+
+        return *found = strcmp(line->type, "auth") == 0 && strcmp(line->module, "pam_keishi.so") == 0;
+}
+
+bool status_profile_active(const char *root) {
+        bool found = false;
+
+        return pam_stack_read(root, "common-auth", look_keishi, &found) == 0 && found;
+}
+
+static int row(Table *t, const char *label, const char *format, ...) _printf_(3, 4);
+static int row(Table *t, const char *label, const char *format, ...) {
+        _cleanup_free_ char *text = NULL;
+        va_list ap;
+        int r;
+
+        va_start(ap, format);
+        r = vasprintf(&text, format, ap);
+        va_end(ap);
+        if (r < 0) {
+                text = NULL;
+                return -ENOMEM;
+        }
+        return table_add(t, (const char *const[]){ label, text });
+}
+
+static int health_terminal(Table *t, json_object *agent) {
+        json_object *terminal = member(agent, "terminal");
+
+        if (!terminal)
+                return row(t, _("terminal"), "%s",
+                        json_boolean(agent, "setup") ? _("not registered") : _("not set up; run keishictl setup"));
+        return row(t, _("terminal"), _("%s (%s), class %" PRIu64 "/%" PRIu64 "/%" PRIu64 "%s"),
+                json_string(terminal, "name"), json_string(terminal, "unit"), number(terminal, "confidentiality"),
+                number(terminal, "integrity"), number(terminal, "availability"),
+                json_boolean(terminal, "external") ? _(", external line") : "");
+}
+
+static int health_trail(Table *t, json_object *agent) {
+        json_object *trail = member(agent, "trail");
+        int r;
+
+        if (!trail)
+                return row(t, _("trail"), "%s", _("cannot be read"));
+        r = row(t, _("trail"), _("%s, %" PRIu64 " entries, %" PRIu64 " not yet in the journal"),
+                json_boolean(trail, "outbox_writable") ? _("writable") : _("NOT WRITABLE"),
+                number(trail, "outbox_entries"), number(trail, "unsent_to_journal"));
+        return r < 0 ? r
+                     : row(t, _("reserve"), _("%" PRIu64 " of %" PRIu64 " used"), number(trail, "reserve_used"),
+                               number(trail, "reserve_slots"));
+}
+
+static int health_counts(Table *t, json_object *agent) {
+        json_object *counts = member(agent, "counts");
+
+        if (!counts)
+                return 0;
+        return row(t, _("directory"),
+                _("%" PRIu64 " users, %" PRIu64 " terminals, %" PRIu64 " scopes, %" PRIu64 " designations, %" PRIu64
+                  " restrictions"),
+                number(counts, "user"), number(counts, "terminal"), number(counts, "scope"),
+                number(counts, "designation"), number(counts, "restriction"));
+}
+
+static int show_health(const Ctl *ctl, json_object *agent) {
+        _cleanup_(table_free_p) Table *t = NULL;
+        json_object *clock;
+        const char *registry;
+        int r;
+
+        r = table_new(&t, (const char *const[]){ _("agent"), agent ? _("running") : _("NOT RUNNING") }, 2);
+        if (r == 0 && agent) {
+                char started[MOMENT_TEXT_MAX];
+
+                moment_format(number(agent, "started_usec"), started);
+                r = row(t, _("version"), _("%s, since %s"), json_string(agent, "version"), started);
+                if (r == 0)
+                        r = health_terminal(t, agent);
+                registry = json_string(agent, "registry");
+                if (r == 0)
+                        r = row(t, _("registry"), "%s",
+                                registry && strcmp(registry, "ok") == 0 ? _("usable") : _("NOT USABLE"));
+                if (r == 0)
+                        r = health_counts(t, agent);
+                if (r == 0)
+                        r = health_trail(t, agent);
+                clock = member(agent, "clock");
+                if (r == 0)
+                        r = row(t, _("clock"), "%s",
+                                json_boolean(clock, "trusted")
+                                        ? _("trusted")
+                                        : _("NOT TRUSTED; look at it, then keishictl terminal confirm-clock"));
+        }
+        if (r == 0)
+                r = row(t, _("PAM profile"), "%s",
+                        status_profile_active(ctl->root) ? _("active") : _("not active; keishictl setup activates it"));
+        return r < 0 ? r : table_print(t, stdout);
+}
+
+static int add_preconditions(const Ctl *ctl, json_object *array) {
+        for (const Precondition *p = preconditions; p->id; p++) {
+                _cleanup_free_ char *detail = NULL;
+                PreconditionState state = p->check(ctl->root, &detail);
+                json_object *o = json_object_new_object();
+
+                if (!o || json_object_array_add(array, o) < 0) {
+                        json_object_put(o);
+                        return -ENOMEM;
+                }
+                if (json_set_string(o, "id", p->id) < 0 || json_set_string(o, "title", _(p->title)) < 0 ||
+                        json_set_string(o, "state", precondition_state_to_string(state)) < 0 ||
+                        json_set_string(o, "detail", detail) < 0 ||
+                        (state != PRECONDITION_HELD && json_set_string(o, "closing", _(p->closing)) < 0))
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+static void show_preconditions(json_object *array) {
+        (void)printf("\n%s\n", _("What keishi cannot defend against here:"));
+        for (size_t i = 0; i < json_object_array_length(array); i++) {
+                json_object *o = json_object_array_get_idx(array, i);
+                const char *state = json_string(o, "state"), *detail = json_string(o, "detail");
+                _cleanup_free_ char *safe = detail ? text_safe(detail) : NULL;
+
+                (void)printf("  [%s] %s\n",
+                        strcmp(state, "held") == 0      ? _("ok")
+                        : strcmp(state, "missing") == 0 ? _("OPEN")
+                                                        : _("unknown"),
+                        json_string(o, "title"));
+                if (strcmp(state, "held") == 0)
+                        continue;
+                if (safe)
+                        (void)printf("         %s\n", safe);
+                (void)printf("         %s %s\n", _("to close it:"), json_string(o, "closing"));
+        }
+        (void)printf("\n%s\n",
+                _("Whoever is root on this terminal today is not kept out either; what was recorded before is."));
+}
+
+static ExitCode status(Ctl *ctl, const Verb *verb, const Args *args) {
+        _cleanup_json_ json_object *agent = NULL, *all = json_object_new_object(), *array = json_object_new_array();
+        json_object *kept = array;
+        ExitCode code;
+
+        if (!all || !array || add_preconditions(ctl, array) < 0)
+                return ctl_oom(ctl);
+        code = client_call_json(ctl, &agent, "Status", NULL); /* a missing agent is told, and the rest is still shown */
+        if (ctl->json) {
+                if (json_object_object_add(all, "agent", json_object_get(agent)) < 0 ||
+                        json_set_boolean(all, "profile_active", status_profile_active(ctl->root)) < 0 ||
+                        json_set(all, "preconditions", json_object_get(kept)) < 0)
+                        return ctl_oom(ctl);
+                return ctl_print_json(ctl, all) == CTL_DONE ? code : CTL_FAILED;
+        }
+        if (show_health(ctl, agent) < 0)
+                return ctl_error(ctl, CTL_FAILED, "%s", strerror(ENOMEM));
+        show_preconditions(array);
+        return code;
+}
+
+const Verb status_verbs[] = {
+        { "status", NULL, NULL, N_("health of the agent, and what keishi cannot defend here"), 0, 0, NULL, status,
+                _NOUN_INVALID },
+        {},
+};
