@@ -169,10 +169,8 @@ static int snapshot(Registry *r, bool begin) {
 
 int registry_candidates(Registry *r, const Subject *s, const char *terminal, const char *terminal_unit, candidate_fn fn,
         void *userdata) {
-        static const char here_sql[] = "SELECT " CANDIDATE_COLUMNS " FROM here h"
-                                       " CROSS JOIN designations d ON d.id = h.designation"
-                                       " CROSS JOIN scopes s ON s.id = d.scope"
-                                       " WHERE h.subject = ?1 ORDER BY h.designation";
+        static const char here_sql[] = "SELECT " CANDIDATE_COLUMNS " FROM here d CROSS JOIN scopes s ON s.id = d.scope"
+                                       " WHERE d.subject = ?1 ORDER BY d.designation";
         static const char any_sql[] = "SELECT " CANDIDATE_COLUMNS " FROM designations d"
                                       " CROSS JOIN scopes s ON s.id = d.scope"
                                       " WHERE d.subject = ?1 AND d.deleted = 0 AND s.deleted = 0 ORDER BY d.id";

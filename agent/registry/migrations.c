@@ -63,30 +63,34 @@ static const char local_tables[] =
         "CREATE TABLE outbox (seq INTEGER PRIMARY KEY, time INTEGER NOT NULL, kind INTEGER NOT NULL,"
         " entry BLOB NOT NULL) STRICT;";
 
-/* here: which live designations mean this terminal, by subject; what a login looks up. It follows from the other tables
- * and is kept by triggers, so that it cannot be out of step with them. It only selects: the evaluator checks each
- * candidate again. GLOB's brackets cannot occur in a pattern (noun.c). */
+/* here: the live designations that mean this terminal, by subject; what a login looks up, so that it does not pay for
+ * all the others. It follows from the other tables and is kept by triggers, so that it cannot be out of step with them,
+ * and it repeats what the evaluator wants to know, so that one page has a subject's candidates side by side. It only
+ * selects: the evaluator checks each again. GLOB's brackets cannot occur in a pattern (noun.c). */
 #define MEANS_SELF(x)                                                                                                  \
         "(" x " = 'name:' || self.name OR " x " = 'unit:' || self.unit"                                                \
         " OR (" x " GLOB 'pattern:*' AND self.name GLOB substr(" x ", 9)))"
-#define HERE_INSERT "INSERT INTO here SELECT subject, designation FROM meaning_here"
+#define HERE_COLUMNS "subject, designation, scope, uuid, terminals, services, hours, valid_from, valid_until, remote"
+#define HERE_INSERT  "INSERT INTO here (" HERE_COLUMNS ") SELECT " HERE_COLUMNS " FROM meaning_here"
 
 static const char here_table[] =
-        "CREATE TABLE here (subject TEXT NOT NULL, designation INTEGER NOT NULL,"
+        "CREATE TABLE here (subject TEXT NOT NULL, designation INTEGER NOT NULL, scope INTEGER NOT NULL,"
+        " uuid TEXT NOT NULL, terminals TEXT, services TEXT, hours TEXT, valid_from INTEGER NOT NULL,"
+        " valid_until INTEGER NOT NULL, remote INTEGER NOT NULL,"
         " PRIMARY KEY (subject, designation)) STRICT, WITHOUT ROWID;"
 
         "CREATE VIEW self AS SELECT t.id, t.uuid, t.name, t.unit FROM meta m"
         " CROSS JOIN terminals t ON t.uuid = m.value WHERE m.name = 'terminal' AND t.deleted = 0;"
 
-        "CREATE VIEW meaning_here AS SELECT d.subject, d.id AS designation, d.scope FROM self"
+        "CREATE VIEW meaning_here AS SELECT d.subject, d.id AS designation, d.scope, d.uuid, d.terminals, d.services,"
+        " d.hours, d.valid_from, d.valid_until, d.remote FROM self"
         " CROSS JOIN designations d JOIN scopes s ON s.id = d.scope WHERE d.deleted = 0 AND s.deleted = 0"
         " AND " MEANS_SELF("s.terminals") " AND (d.terminals IS NULL OR " MEANS_SELF(
                 "d.terminals") ");"
 
                                "CREATE TRIGGER designations_added AFTER INSERT ON designations BEGIN " HERE_INSERT
                                " WHERE designation = NEW.id; END;"
-                               "CREATE TRIGGER designations_changed AFTER UPDATE OF id, scope, subject, terminals, "
-                               "deleted ON designations BEGIN"
+                               "CREATE TRIGGER designations_changed AFTER UPDATE ON designations BEGIN"
                                " DELETE FROM here WHERE subject = OLD.subject AND designation = OLD.id; " HERE_INSERT
                                " WHERE designation = NEW.id; END;"
                                "CREATE TRIGGER designations_gone AFTER DELETE ON designations BEGIN"
