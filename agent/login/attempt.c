@@ -227,6 +227,20 @@ int attempt_peek(
         return 0;
 }
 
+int attempt_uncharge(Registry *r, const Config *config, const char *target, const char *origin, uint64_t now_usec) {
+        Row row;
+        int q;
+
+        q = row_read(r, config, target, origin, now_usec, &row);
+        if (q != 0 || row.n == 0)
+                return q;
+        if (row.n == 1)
+                return attempt_refund(r, target, origin);
+        row.n--;
+        row.locked = 0;
+        return row_write(r, target, origin, &row);
+}
+
 int attempt_refund(Registry *r, const char *target, const char *origin) {
         int q = attempt_release(r, target, origin, NULL);
 

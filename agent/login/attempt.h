@@ -29,6 +29,8 @@ int attempt_charge(Registry *r, const Config *config, const char *target, const 
 int attempt_peek(Registry *r, const Config *config, const char *target, const char *origin, uint64_t now_usec, Attempt *ret);
 /* Takes back the charges of (target, origin) after success, and the lock that the last of them set, within the caller's open transaction. */
 int attempt_refund(Registry *r, const char *target, const char *origin);
+/* Takes back the newest charge only, and the lock it set: for what was charged and not tried, and for callers that may clear no counter. Within the caller's open transaction. */
+int attempt_uncharge(Registry *r, const Config *config, const char *target, const char *origin, uint64_t now_usec);
 /* All rows that still count as a JSON array of {account, origin, count, first_usec, last_usec, locked}. `account` NULL: all. */
 int attempt_list(Registry *r, const Config *config, const char *account, uint64_t now_usec, json_object **ret);
 /* Forgets the attempts of an account, at one origin or (NULL) all; within the caller's open transaction. *ret_n: rows released; 0 rows is REGISTRY_E_NOT_FOUND. */

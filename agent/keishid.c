@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <getopt.h>
+#include <locale.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-id128.h>
+
+#include "config/config.h"
+#include "factor/helper.h"
+#include "factor/lookup.h"
+#include "keishi/paths.h"
+#include "login/bus.h"
+#include "login/lifecycle.h"
+#include "login/server.h"
+#include "login/session.h"
+#include "login/text.h"
+#include "login/trusted-clock.h"
+#include "registry/registry.h"
+#include "trail/trail.h"
+#include "util/io.h"
+
+#define PASSWORD_PARALLEL 16
+
+typedef struct Options {
+        const char *root;    /* prefix of state, configuration and sockets */
+        const char *helpers; /* directory of the helper programs */
+} Options;
+
+typedef struct Keishid {
+        Options options;
+        sd_event *event;
+        Config *config;
+        Registry *registry;
+        Trail *trail;
+        Lookup *lookup;
+        HelperPool *password;
+        TrustedClock clock;
+        SessionList *sessions;
+        LoginServer *server;
+        Bus *bus;
+} Keishid;
+
+/* In the reverse order of use: who borrows goes first. */
+static void keishid_done(Keishid *k) {
+        k->server = login_server_free(k->server);
+        k->bus = bus_free(k->bus);
+        k->sessions = session_list_free(k->sessions);
+        k->password = helper_pool_free(k->password);
+        k->lookup = lookup_free(k->lookup);
+        k->trail = trail_free(k->trail);
+        k->registry = registry_free(k->registry);
+        k->config = config_free(k->config);
+        k->event = sd_event_unref(k->event);
+}
+
+/* What other rooms keep of the directory follows it. */
+static void refresh(Keishid *k) {
+        _cleanup_(terminal_done) Terminal t = {};
+        char **netgroups = NULL;
+
+        if (registry_terminal_self(k->registry, &t) == 0)
+                trail_set_terminal(k->trail, t.name, t.uuid, t.unit);
+        if (registry_netgroups(k->registry, &netgroups) == 0) {
+                (void)lookup_set_netgroups(k->lookup, netgroups);
+                for (char **n = netgroups; n && *n; n++)
+                        free(*n);
+                free(netgroups);
+        }
+}
+
+static void on_directory_changed(NounId noun, void *userdata) {
+        refresh(userdata);
+}
+
+static bool on_clock_trusted(void *userdata) {
+        Keishid *k = userdata;
+        uint64_t now;
+
+        return trusted_clock_now(&k->clock, &now);
+}
+
+static int on_clock_confirm(void *userdata) {
+        Keishid *k = userdata;
+        int r;
+
+        r = registry_begin(k->registry);
+        if (r == 0)
+                r = trusted_clock_confirm(&k->clock);
+        if (r == 0)
+                r = registry_commit(k->registry);
+        if (r != 0) {
+                registry_rollback(k->registry);
+                return r < 0 ? r : -EIO;
+        }
+        trusted_clock_confirmed(&k->clock);
+        return 0;
+}
+
+static int fail(const char *what, int r) {
+        fprintf(stderr, SD_ERR "%s: %s\n", what, r < 0 ? strerror(-r) : "the registry cannot be used");
+        return EXIT_FAILURE;
+}
+
+static int open_registry(Keishid *k) {
+        _cleanup_free_ char *path = io_prefix(k->options.root, KEISHI_REGISTRY_FILE);
+        RegistryError error = {};
+        int r;
+
+        if (!path)
+                return fail("registry", -ENOMEM);
+        r = registry_open(&k->registry, path, &error);
+        if (r != 0) {
+                fprintf(stderr, SD_ERR "%s: %s\n", path,
+                        error.text[0] ? error.text
+                        : r < 0       ? strerror(-r)
+                                      : "cannot be used");
+                return EXIT_FAILURE;
+        }
+        return 0;
+}
+
+static int open_trail(Keishid *k) {
+        _cleanup_free_ char *reserve = io_prefix(k->options.root, KEISHI_RESERVE_FILE);
+        _cleanup_free_ char *spool = io_prefix(k->options.root, KEISHI_BREAK_GLASS_SPOOL);
+        _cleanup_free_ char *journal = io_prefix(k->options.root, KEISHI_JOURNAL_SOCKET);
+        TrailOptions options = {
+                .reserve_path = reserve, .break_glass_spool_path = spool, .journal_socket_path = journal
+        };
+        int r;
+
+        if (!reserve || !spool || !journal)
+                return fail("trail", -ENOMEM);
+        r = trail_new(&k->trail, k->event, k->registry, &options);
+        return r == 0 ? 0 : fail("trail", r);
+}
+
+static int start_helpers(Keishid *k) {
+        _cleanup_free_ char *lookup = NULL, *password = NULL;
+        int r;
+
+        if (asprintf(&lookup, "%s/keishi-lookup", k->options.helpers) < 0)
+                lookup = NULL;
+        if (asprintf(&password, "%s/keishi-password", k->options.helpers) < 0)
+                password = NULL;
+        if (!lookup || !password)
+                return fail("helpers", -ENOMEM);
+        r = lookup_new(&k->lookup, k->event, lookup, k->config->lookup_usec, k->config->lookup_cache_usec);
+        if (r == 0)
+                r = helper_pool_new(&k->password, k->event, password, PASSWORD_PARALLEL, k->config->password_usec);
+        return r == 0 ? 0 : fail("helpers", r);
+}
+
+static int start_login(Keishid *k, const char *boot_id) {
+        _cleanup_free_ char *socket_path = io_prefix(k->options.root, KEISHI_PAM_SOCKET);
+        LoginContext context;
+        int r;
+
+        if (!socket_path)
+                return fail("pam.sock", -ENOMEM);
+        r = trusted_clock_init(&k->clock, k->registry, k->trail, k->config);
+        if (r != 0)
+                return fail("clock", r);
+        r = session_list_new(&k->sessions, k->event, k->registry, k->trail, boot_id);
+        if (r != 0)
+                return fail("sessions", r);
+
+        context = (LoginContext){
+                .event = k->event,
+                .registry = k->registry,
+                .trail = k->trail,
+                .lookup = k->lookup,
+                .password = k->password,
+                .config = k->config,
+                .clock = &k->clock,
+                .sessions = k->sessions,
+        };
+        r = login_server_new(&k->server, &context, socket_path);
+        return r == 0 ? 0 : fail(socket_path, r);
+}
+
+static int start_bus(Keishid *k) {
+        BusContext context = {
+                .event = k->event,
+                .registry = k->registry,
+                .trail = k->trail,
+                .lookup = k->lookup,
+                .config = k->config,
+                .clock_trusted = on_clock_trusted,
+                .clock_confirm = on_clock_confirm,
+                .directory_changed = on_directory_changed,
+                .userdata = k,
+        };
+        int r;
+
+        r = bus_new(&k->bus, &context, NULL);
+        return r == 0 ? 0 : fail("bus", r);
+}
+
+static int run(Keishid *k) {
+        _cleanup_free_ char *config_path = io_prefix(k->options.root, KEISHI_CONFIG_FILE);
+        _cleanup_free_ char *pam_dir = io_prefix(k->options.root, KEISHI_PAM_DIR);
+        _cleanup_free_ char *error = NULL;
+        char boot_id[SD_ID128_STRING_MAX];
+        sd_id128_t id;
+        int r;
+
+        if (!config_path || !pam_dir)
+                return fail("start", -ENOMEM);
+        r = config_load(&k->config, config_path, &error);
+        if (r < 0) {
+                fprintf(stderr, SD_ERR "%s\n", error ? error : strerror(-r));
+                return EXIT_FAILURE;
+        }
+        r = sd_id128_get_boot(&id);
+        if (r < 0)
+                return fail("boot id", r);
+        sd_id128_to_string(id, boot_id);
+
+        r = sd_event_new(&k->event);
+        if (r >= 0)
+                r = sd_event_add_signal(k->event, NULL, SIGTERM, NULL, NULL);
+        if (r >= 0)
+                r = sd_event_add_signal(k->event, NULL, SIGINT, NULL, NULL);
+        if (r >= 0)
+                r = sd_event_set_watchdog(k->event, true);
+        if (r < 0)
+                return fail("event loop", r);
+
+        if (open_registry(k) != 0 || open_trail(k) != 0 || start_helpers(k) != 0)
+                return EXIT_FAILURE;
+        refresh(k);
+        r = lifecycle_started(k->registry, k->trail, k->config, pam_dir, boot_id);
+        if (r != 0)
+                return fail("trail", r);
+        if (start_login(k, boot_id) != 0 || start_bus(k) != 0)
+                return EXIT_FAILURE;
+
+        (void)sd_notify(0, "READY=1\nSTATUS=Deciding logins.");
+        r = sd_event_loop(k->event);
+        (void)sd_notify(0, "STOPPING=1");
+        if (r < 0)
+                return fail("event loop", r);
+
+        k->server = login_server_free(k->server);
+        lifecycle_stopped(k->registry, k->trail);
+        return EXIT_SUCCESS;
+}
+
+static void help(void) {
+        printf("keishid [OPTIONS...]\n\n"
+               "The agent that decides and records logins on this terminal; see keishid(8).\n\n"
+               "  --root=DIR      put DIR in front of every path of configuration, state and sockets (tests)\n"
+               "  --helpers=DIR   where the helper programs are (default " KEISHI_LIBEXEC_DIR ")\n"
+               "  --check         only load the configuration, and say whether it is right\n"
+               "  --version\n"
+               "  --help\n");
+}
+
+static int check(const char *root) {
+        _cleanup_free_ char *path = io_prefix(root, KEISHI_CONFIG_FILE), *error = NULL;
+        _cleanup_(config_free_p) Config *config = NULL;
+        int r;
+
+        if (!path)
+                return fail("start", -ENOMEM);
+        r = config_load(&config, path, &error);
+        if (r < 0) {
+                fprintf(stderr, "%s\n", error ? error : strerror(-r));
+                return EXIT_FAILURE;
+        }
+        printf("%s: right\n", path);
+        return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv) {
+        enum { OPTION_ROOT = 256, OPTION_HELPERS, OPTION_CHECK, OPTION_VERSION, OPTION_HELP };
+        static const struct option long_options[] = {
+                { "root", required_argument, NULL, OPTION_ROOT },
+                { "helpers", required_argument, NULL, OPTION_HELPERS },
+                { "check", no_argument, NULL, OPTION_CHECK },
+                { "version", no_argument, NULL, OPTION_VERSION },
+                { "help", no_argument, NULL, OPTION_HELP },
+                {},
+        };
+        Keishid k = { .options = { .root = "", .helpers = KEISHI_LIBEXEC_DIR } };
+        bool only_check = false;
+        sigset_t signals;
+        int c, r;
+
+        while ((c = getopt_long(argc, argv, "", long_options, NULL)) >= 0)
+                switch (c) {
+                case OPTION_ROOT:
+                        k.options.root = optarg;
+                        break;
+                case OPTION_HELPERS:
+                        k.options.helpers = optarg;
+                        break;
+                case OPTION_CHECK:
+                        only_check = true;
+                        break;
+                case OPTION_VERSION:
+                        puts("keishid " KEISHI_VERSION);
+                        return EXIT_SUCCESS;
+                case OPTION_HELP:
+                        help();
+                        return EXIT_SUCCESS;
+                default:
+                        return 2;
+                }
+        if (optind < argc) {
+                fprintf(stderr, "keishid: takes no arguments: %s\n", argv[optind]);
+                return 2;
+        }
+        if (only_check)
+                return check(k.options.root);
+
+        umask(0077);
+        text_init();
+        sigemptyset(&signals);
+        sigaddset(&signals, SIGTERM);
+        sigaddset(&signals, SIGINT);
+        sigaddset(&signals, SIGCHLD);
+        sigprocmask(SIG_BLOCK, &signals, NULL);
+
+        r = run(&k);
+        keishid_done(&k);
+        return r;
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <string.h>
+
+#include "login/transaction-internal.h"
+#include "util/clock.h"
+
+static const char *const stage_names[_STAGE_MAX] = {
+        [STAGE_AUTH] = "auth",
+        [STAGE_ACCOUNT] = "account",
+        [STAGE_SESSION_OPEN] = "session",
+        [STAGE_SESSION_CLOSE] = "session",
+        [STAGE_PASSWORD_PRELIM] = "password",
+        [STAGE_PASSWORD_UPDATE] = "password",
+};
+
+const char *reason_text(Reason r) {
+        switch (r) {
+        case REASON_DEFAULT:
+                return N_("You are not designated to use this terminal. Ask the head of your unit.");
+        case REASON_SERVICE_UNKNOWN:
+                return N_("This way of logging in is not allowed here. Use the login screen, or ask your system "
+                          "manager.");
+        case REASON_TERMINAL_UNKNOWN:
+                return N_("This terminal is not set up. Tell your system manager.");
+        case REASON_UNREGISTERED:
+                return N_("You are not registered as a user. Ask your system manager.");
+        case REASON_RETIRED:
+                return N_("Your registration has ended. Ask your system manager.");
+        case REASON_RESTRICTED:
+                return N_("Your use is restricted. Ask the system owner.");
+        case REASON_REMOTE_CLOSED:
+                return N_("Logging in from another machine is not allowed. Use a terminal designated to you.");
+        case REASON_NOT_AUTHENTICATED:
+                return N_("Access without proving who you are is not allowed. Log in with your password.");
+        case REASON_CLOCK:
+                return N_("The clock of this terminal cannot be trusted, so rules with hours are closed. Tell your "
+                          "system manager.");
+        case REASON_HOURS:
+                return N_("You are not designated to use this terminal at this hour. Ask the head of your unit.");
+        case REASON_EXPIRED:
+                return N_("Your designation for this terminal is over or has not begun. Ask the head of your unit.");
+        case REASON_TARGET:
+                return N_("This account may not be acted as. Ask your system manager.");
+        case REASON_CLASS:
+                return N_("Your business may not be done on a terminal of this class. Use another terminal.");
+        case REASON_GRANTED:
+        case _REASON_MAX:
+                break;
+        }
+        return N_("Access was refused. Ask your system manager.");
+}
+
+int transaction_judge(Transaction *t, bool authenticated, FactsData *ret_data, Verdict *ret) {
+        bool admin = t->family == FAMILY_ADMIN;
+        FactsQuery q = {
+                .stage = t->stage,
+                .service_name = t->service_name,
+                .service = t->service,
+                .family = t->family,
+                .authenticated = authenticated,
+                .remote = t->remote,
+                .account = admin ? t->actor : (t->user_usable ? t->user : NULL),
+                .nss = admin ? t->actor_nss : t->user_nss,
+                /* In its auth stage sudo has the actor as PAM_USER and no target yet. */
+                .target = admin && t->user_usable &&
+                                          !(t->stage == STAGE_AUTH && t->actor && strcmp(t->user, t->actor) == 0)
+                                  ? t->user
+                                  : NULL,
+                .target_nss = admin ? t->user_nss : NULL,
+        };
+        int r;
+
+        q.clock_trusted = trusted_clock_now(t->context->clock, &q.now_usec);
+        r = facts_collect(ret_data, t->context->registry, t->context->config, &q);
+        if (r != 0)
+                return r;
+        r = facts_judge(ret_data, t->context->registry, ret);
+        if (r != 0)
+                facts_done(ret_data);
+        return r;
+}
+
+Event *transaction_event(Transaction *t, EventKind kind, const FactsData *d, const Verdict *v) {
+        bool admin = t->family == FAMILY_ADMIN;
+        const Account *nss = admin ? t->actor_nss : t->user_nss;
+        const char *account = admin ? t->actor : t->user;
+        _cleanup_(user_done) User found = {};
+        const User *user = d ? &d->user : &found;
+        Event *e;
+
+        /* Who a failed attempt was about belongs in the trail too; where the registry cannot tell, the account stands
+         * alone. */
+        if (!d && account && registry_user(t->context->registry, account, &found) != 0)
+                found = (User){};
+
+        if (event_new(&e, kind) < 0)
+                return NULL;
+        event_set(e, FIELD_ACCOUNT, account);
+        if (nss)
+                event_set_uint(e, FIELD_UID, nss->uid);
+        if (t->person) {
+                event_set(e, FIELD_PERSON, t->person);
+                event_set(e, FIELD_NAME, t->name);
+        } else {
+                event_set(e, FIELD_PERSON, user->person);
+                event_set(e, FIELD_NAME, user->name);
+        }
+        event_set(e, FIELD_USER_UNIT, user->unit);
+        if (admin)
+                event_set(e, FIELD_TARGET, t->user);
+        event_set(e, FIELD_SERVICE, t->service_name);
+        event_set(e, FIELD_STAGE, stage_names[t->stage]);
+        event_set(e, FIELD_TTY, t->tty);
+        event_set(e, FIELD_SEAT, t->peer.seat ? t->peer.seat : (t->peer.vt > 0 ? "seat0" : NULL));
+        event_set(e, FIELD_ORIGIN, t->remote ? (t->rhost ? t->rhost : "remote") : "local");
+        if (v) {
+                event_set(e, FIELD_BUSINESS, v->business);
+                event_set(e, FIELD_RULE, v->rule);
+                if (!v->granted)
+                        event_set(e, FIELD_REASON, reason_to_string(v->reason));
+                event_set(e, FIELD_RESULT, v->granted ? "granted" : "refused");
+        }
+        event_set(e, FIELD_FACTORS, t->factors & FACTOR_PASSWORD ? "password" : "none");
+        event_set_uint(e, FIELD_PID, (uint64_t)t->peer.process.pid);
+        event_set(e, FIELD_PEER, t->peer.exe);
+        if (!admin && t->actor && t->user && strcmp(t->actor, t->user) != 0)
+                event_setf(e, FIELD_DETAIL, "asked for by %s (uid %u)", t->actor, t->actor_uid);
+        return e;
+}
+
+void transaction_record_refused(
+        Transaction *t, EventKind kind, const FactsData *d, const Verdict *v, const char *reason) {
+        _cleanup_(event_free_p) Event *e = NULL;
+
+        e = transaction_event(t, kind, d, v);
+        if (!e)
+                return;
+        if (!v) {
+                event_set(e, FIELD_RULE, "default");
+                event_set(e, FIELD_REASON, reason);
+                event_set(e, FIELD_RESULT, kind == EVENT_LOGIN_ABANDONED ? "abandoned" : "refused");
+        }
+        trail_record_closing(t->context->trail, e);
+}
+
+void transaction_record_abuse(LoginContext *context, Event *e) {
+        uint64_t now = clock_usec(CLOCK_BOOTTIME);
+
+        if (now - context->abuse_since_usec > 60 * USEC_PER_SEC) {
+                if (context->abuse_count > ABUSE_MAX)
+                        event_set_uint(e, FIELD_COUNT, context->abuse_count - ABUSE_MAX);
+                context->abuse_since_usec = now;
+                context->abuse_count = 0;
+        }
+        if (context->abuse_count++ < ABUSE_MAX)
+                trail_record_closing(context->trail, e);
+}

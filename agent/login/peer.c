@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "login/peer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <systemd/sd-login.h>
+
+#include "util/io.h"
+#include "util/text.h"
+
+void peer_done(Peer *p) {
+        free(p->exe);
+        free(p->session);
+        free(p->seat);
+        *p = (Peer){};
+}
+
+static int open_proc(pid_t pid) {
+        char path[32];
+        int fd;
+
+        snprintf(path, sizeof(path), "/proc/%d", pid);
+        fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        return fd < 0 ? (errno == ENOENT ? -ESRCH : -errno) : fd;
+}
+
+/* The fields of /proc/PID/stat that are wanted; the program's name in it may hold anything, so fields are counted from
+ * the last parenthesis. */
+static int read_stat(int proc_fd, pid_t *ret_parent, uint64_t *ret_tty, uint64_t *ret_start) {
+        enum { FIELD_PARENT = 4, FIELD_TTY = 7, FIELD_START = 22 };
+        _cleanup_free_ char *text = NULL;
+        uint64_t parent = 0, tty = 0, start = 0;
+        char *p, *save = NULL;
+        unsigned field = 3;
+        int r;
+
+        r = io_read_file(proc_fd, "stat", 4096, &text, NULL);
+        if (r < 0)
+                return r == -ENOENT ? -ESRCH : r;
+        p = strrchr(text, ')');
+        if (!p)
+                return -EPROTO;
+        for (p = strtok_r(p + 1, " \n", &save); p && field <= FIELD_START; p = strtok_r(NULL, " \n", &save), field++) {
+                if (field == FIELD_PARENT && parse_uint64(p, 0, INT_MAX, &parent) < 0)
+                        return -EPROTO;
+                /* tty_nr is printed signed */
+                if (field == FIELD_TTY && parse_uint64(p, 0, INT_MAX, &tty) < 0)
+                        tty = 0;
+                if (field == FIELD_START && parse_uint64(p, 0, UINT64_MAX, &start) < 0)
+                        return -EPROTO;
+        }
+        if (field <= FIELD_START)
+                return -EPROTO;
+        *ret_parent = (pid_t)parent;
+        *ret_tty = tty;
+        *ret_start = start;
+        return 0;
+}
+
+static int read_uids(int proc_fd, uid_t *ret_real, uid_t *ret_effective) {
+        _cleanup_free_ char *text = NULL;
+        unsigned real, effective;
+        const char *p;
+        char *end;
+        int r;
+
+        r = io_read_file(proc_fd, "status", 16384, &text, NULL);
+        if (r < 0)
+                return r == -ENOENT ? -ESRCH : r;
+        p = strstr(text, "\nUid:\t");
+        if (!p)
+                return -EPROTO;
+        p += strlen("\nUid:\t");
+        real = (unsigned)strtoul(p, &end, 10);
+        if (end == p || *end != '\t')
+                return -EPROTO;
+        p = end + 1;
+        effective = (unsigned)strtoul(p, &end, 10);
+        if (end == p || *end != '\t')
+                return -EPROTO;
+        *ret_real = real;
+        *ret_effective = effective;
+        return 0;
+}
+
+static uid_t read_login_uid(int proc_fd) {
+        _cleanup_free_ char *text = NULL;
+        uint64_t uid;
+
+        if (io_read_file(proc_fd, "loginuid", 32, &text, NULL) < 0 || parse_uint64(text, 0, UINT32_MAX, &uid) < 0)
+                return (uid_t)-1;
+        return (uid_t)uid;
+}
+
+static char *read_exe(int proc_fd) {
+        char path[PATH_MAX];
+        ssize_t n;
+
+        n = readlinkat(proc_fd, "exe", path, sizeof(path));
+        if (n <= 0 || (size_t)n >= sizeof(path))
+                return NULL;
+        return strndup(path, (size_t)n);
+}
+
+static bool hung_up(int fd) {
+        struct pollfd p = { .fd = fd, .events = 0 };
+
+        return poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR));
+}
+
+int peer_read(Peer *ret, int fd) {
+        _cleanup_(peer_done) Peer peer = { .login_uid = (uid_t)-1 };
+        _cleanup_close_ int proc_fd = -EBADF, parent_fd = -EBADF;
+        socklen_t length = sizeof(struct ucred);
+        struct ucred cred;
+        uint64_t tty, other_tty;
+        pid_t grandparent;
+        uid_t effective;
+        int r;
+
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &length) < 0)
+                return -errno;
+        if (cred.pid <= 0)
+                return -ESRCH;
+        peer.uid = cred.uid;
+        peer.process.pid = cred.pid;
+
+        proc_fd = open_proc(cred.pid);
+        if (proc_fd < 0)
+                return proc_fd;
+        r = read_stat(proc_fd, &peer.parent.pid, &tty, &peer.process.start);
+        if (r < 0)
+                return r;
+        r = read_uids(proc_fd, &peer.real_uid, &effective);
+        if (r < 0)
+                return r;
+        if (major((dev_t)tty) == 4 && minor((dev_t)tty) >= 1 && minor((dev_t)tty) <= 63)
+                peer.vt = minor((dev_t)tty);
+        peer.login_uid = read_login_uid(proc_fd);
+        peer.exe = read_exe(proc_fd);
+
+        if (peer.parent.pid > 0) {
+                parent_fd = open_proc(peer.parent.pid);
+                if (parent_fd < 0 || read_stat(parent_fd, &grandparent, &other_tty, &peer.parent.start) < 0)
+                        peer.parent = (ProcessId){};
+        }
+
+        if (sd_pid_get_session(cred.pid, &peer.session) >= 0) {
+                r = sd_session_is_remote(peer.session);
+                peer.session_remote = r != 0;
+                if (sd_session_get_seat(peer.session, &peer.seat) < 0)
+                        peer.seat = NULL;
+        }
+
+        /* The number may have passed to another process meanwhile: then the socket has hung up, or the uid differs. */
+        if (hung_up(fd) || effective != cred.uid)
+                return -ESRCH;
+
+        *ret = peer;
+        peer = (Peer){};
+        return 0;
+}
+
+int process_open(ProcessId id) {
+        _cleanup_close_ int fd = -EBADF, proc_fd = -EBADF;
+        uint64_t tty, start;
+        pid_t parent;
+        int r;
+
+        fd = (int)syscall(SYS_pidfd_open, id.pid, 0);
+        if (fd < 0)
+                return errno == EINVAL ? -ESRCH : -errno;
+        proc_fd = open_proc(id.pid);
+        if (proc_fd < 0)
+                return proc_fd;
+        r = read_stat(proc_fd, &parent, &tty, &start);
+        if (r < 0)
+                return r;
+        return start == id.start ? TAKE_FD(fd) : -ESRCH;
+}

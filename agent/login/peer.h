@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "util/cleanup.h"
+
+/* Who is at the other end of pam.sock, as the kernel says (law 4). */
+
+/* A process that can be told from a later one with the same number. */
+typedef struct ProcessId {
+        pid_t pid;
+        uint64_t start; /* clock ticks since boot, proc(5) starttime */
+} ProcessId;
+
+static inline bool process_id_equal(ProcessId a, ProcessId b) {
+        return a.pid == b.pid && a.start == b.start && a.pid > 0;
+}
+
+typedef struct Peer {
+        uid_t uid;            /* effective, SO_PEERCRED */
+        uid_t real_uid;       /* who started a set-uid program */
+        uid_t login_uid;      /* audit login uid, (uid_t)-1 when none */
+        ProcessId process;
+        ProcessId parent;
+        unsigned vt;          /* controlling virtual terminal, 0: none */
+        char *exe;            /* program, may be NULL */
+        char *session;        /* logind session, NULL: none */
+        bool session_remote;  /* of that session; true when logind cannot tell */
+        char *seat;           /* of that session, NULL: none */
+} Peer;
+void peer_done(Peer *p);
+
+/* Reads the peer of a connected socket. -ESRCH: it is gone already, or is not the process that connected. */
+int peer_read(Peer *ret, int fd);
+/* The same process's pidfd, or -ESRCH when it is gone. */
+int process_open(ProcessId id);

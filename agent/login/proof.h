@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "login/peer.h"
+#include "util/cleanup.h"
+
+/* What ties the stages of one login together (law 2): not the PAM handle, which does not cross sshd's fork, but the processes. A proof is what a stage established: it serves a later stage
+ * of the same service when that one is called by the same process, by its parent (sshd: auth in a child, session in the monitor) or by its child. Kept in memory only: an agent that was restarted in the middle
+ * of a login refuses the rest of it. */
+
+#define PROOF_LIFETIME_USEC (10 * UINT64_C(60) * 1000000)
+
+typedef struct Proof {
+        char *service;
+        char *account;    /* whose factors were verified; NULL when none (nobody in front) */
+        char *target;     /* whom the account stage let through; NULL before it */
+        char *person;     /* staff number of who sits there: for a shared ID the person named at login */
+        char *name;
+        unsigned factors;
+        ProcessId process, parent;
+        uint64_t at_usec; /* CLOCK_BOOTTIME */
+        struct Proof *next;
+} Proof;
+
+typedef struct ProofList {
+        Proof *first;
+        size_t n;
+} ProofList;
+void proof_list_done(ProofList *l);
+
+/* The proof that a call by `peer` to `service` can stand on, or NULL. */
+Proof *proof_find(ProofList *l, const char *service, const Peer *peer, uint64_t now_boottime_usec);
+/* A new proof in place of what the same process had for the service. Strings are copied; NULL when out of memory. */
+Proof *proof_add(ProofList *l, const char *service, const char *account, const Peer *peer, uint64_t now_boottime_usec);
+/* Sets who sits there, and whom the account stage let through. Copies. */
+int proof_set_person(Proof *p, const char *person, const char *name);
+int proof_set_target(Proof *p, const char *target);
+void proof_remove(ProofList *l, Proof *p);

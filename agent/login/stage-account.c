@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <string.h>
+
+#include "login/transaction-internal.h"
+#include "util/clock.h"
+
+static bool same(const char *a, const char *b) {
+        return a && b && strcmp(a, b) == 0;
+}
+
+static Proof *find_proof(Transaction *t) {
+        return proof_find(&t->context->proofs, t->service_name, &t->peer, clock_usec(CLOCK_BOOTTIME));
+}
+
+/* Whose factors were verified must be who acts now: the user, or for su (the target's password) and sudo (the actor's)
+ * one of the two. */
+static bool proof_is_of(const Proof *p, const Transaction *t) {
+        return p && (same(p->account, t->user) || (t->family == FAMILY_ADMIN && same(p->account, t->actor)));
+}
+
+static int take_person(Transaction *t, const Proof *p) {
+        t->factors = p->factors;
+        if (!p->person || t->person)
+                return 0;
+        t->person = strdup(p->person);
+        t->name = p->name ? strdup(p->name) : NULL;
+        return t->person ? 0 : -ENOMEM;
+}
+
+static void refuse(Transaction *t, const FactsData *d, const Verdict *v, Result result) {
+        transaction_record_refused(t, EVENT_LOGIN_REFUSED, d, v, NULL);
+        transaction_fail(t, result, reason_text(v->reason));
+}
+
+/* System accounts with nobody in front run all day; what they do is not a person's access. */
+static bool is_quiet(const Transaction *t, const FactsData *d) {
+        return (t->family == FAMILY_UNATTENDED || t->family == FAMILY_GREETER) && d->facts.system_account;
+}
+
+void account_start(Transaction *t) {
+        _cleanup_(facts_done) FactsData d = {};
+        _cleanup_(event_free_p) Event *e = NULL;
+        bool authenticated;
+        Verdict v;
+        Proof *p;
+        int r;
+
+        p = find_proof(t);
+        authenticated = t->family == FAMILY_UNATTENDED || !t->service || !t->service->needs_auth || proof_is_of(p, t);
+        if (authenticated && p && take_person(t, p) < 0)
+                return transaction_finish(t, RESULT_SYSTEM_ERR);
+
+        r = transaction_judge(t, authenticated, &d, &v);
+        if (r != 0)
+                return transaction_unusable(t);
+        if (!v.granted)
+                return refuse(t, &d, &v, RESULT_PERM_DENIED);
+
+        if (!is_quiet(t, &d)) {
+                e = transaction_event(t, EVENT_LOGIN_GRANTED, &d, &v);
+                if (!e)
+                        return transaction_finish(t, RESULT_SYSTEM_ERR);
+                r = trail_record(t->context->trail, e);
+                if (r != 0)
+                        return transaction_unusable(t);
+        }
+
+        if (p && (proof_set_target(p, t->user) < 0 || (p->at_usec = clock_usec(CLOCK_BOOTTIME), false)))
+                return transaction_finish(t, RESULT_SYSTEM_ERR);
+        transaction_finish(t, RESULT_SUCCESS);
+}
+
+void session_open_start(Transaction *t) {
+        _cleanup_(facts_done) FactsData d = {};
+        _cleanup_(event_free_p) Event *e = NULL;
+        _cleanup_(session_done) Session s = {};
+        bool authenticated;
+        Verdict v;
+        Proof *p;
+        int r;
+
+        p = find_proof(t);
+        authenticated = t->family == FAMILY_UNATTENDED || !t->service || !t->service->needs_auth ||
+                        (proof_is_of(p, t) && same(p->target, t->user));
+        if (authenticated && p && take_person(t, p) < 0)
+                return transaction_finish(t, RESULT_SYSTEM_ERR);
+
+        r = transaction_judge(t, authenticated, &d, &v);
+        if (r != 0)
+                return transaction_unusable(t);
+        if (!v.granted)
+                return refuse(t, &d, &v, RESULT_SESSION_ERR);
+        if (t->family == FAMILY_UNATTENDED || !t->service->own_session)
+                return transaction_finish(t, RESULT_SUCCESS);
+
+        if (event_new(&e, EVENT_SESSION_OPENED) < 0)
+                return transaction_finish(t, RESULT_SYSTEM_ERR);
+        event_set(e, FIELD_USER_UNIT, d.user.unit);
+        event_set(e, FIELD_BUSINESS, v.business);
+        event_set(e, FIELD_RULE, v.rule);
+        event_set(e, FIELD_RESULT, "granted");
+        event_set(e, FIELD_SEAT, t->peer.seat ? t->peer.seat : (t->peer.vt > 0 ? "seat0" : NULL));
+        event_set(e, FIELD_FACTORS, t->factors & FACTOR_PASSWORD ? "password" : "none");
+        event_set_uint(e, FIELD_PID, (uint64_t)t->peer.process.pid);
+
+        const char *account = t->family == FAMILY_ADMIN ? t->actor : t->user;
+        const char *person = t->person ? t->person : d.user.person, *name = t->person ? t->name : d.user.name;
+        const char *origin = t->remote ? (t->rhost ? t->rhost : "remote") : "local";
+
+        s.process = t->peer.process;
+        s.account = account ? strdup(account) : NULL;
+        s.service = strdup(t->service_name);
+        s.origin = strdup(origin);
+        s.person = person ? strdup(person) : NULL;
+        s.name = name ? strdup(name) : NULL;
+        s.target = t->family == FAMILY_ADMIN ? strdup(t->user) : NULL;
+        s.tty = t->tty ? strdup(t->tty) : NULL;
+        if (!s.account || !s.service || !s.origin)
+                return transaction_finish(t, RESULT_SYSTEM_ERR);
+
+        r = session_open(t->context->sessions, &s, d.facts.now_usec, e);
+        if (r != 0)
+                return transaction_unusable(t);
+        if (p)
+                proof_remove(&t->context->proofs, p);
+        transaction_finish(t, RESULT_SUCCESS);
+}
+
+/* pam_unix, after us in the stack, changes the password; we say who may, and record that it was allowed. */
+void password_start(Transaction *t) {
+        _cleanup_(facts_done) FactsData d = {};
+        _cleanup_(event_free_p) Event *e = NULL;
+        Verdict v;
+        int r;
+
+        r = transaction_judge(t, true, &d, &v);
+        if (r != 0)
+                return transaction_unusable(t);
+        if (!v.granted)
+                return refuse(t, &d, &v, RESULT_PERM_DENIED);
+        if (t->stage == STAGE_PASSWORD_UPDATE) {
+                e = transaction_event(t, EVENT_PASSWORD_CHANGED, &d, &v);
+                if (!e)
+                        return transaction_finish(t, RESULT_SYSTEM_ERR);
+                r = trail_record(t->context->trail, e);
+                if (r != 0)
+                        return transaction_unusable(t);
+        }
+        transaction_finish(t, RESULT_SUCCESS);
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <string.h>
+
+#include "factor/password.h"
+#include "login/transaction-internal.h"
+#include "util/clock.h"
+#include "util/text.h"
+
+/* Counted per account and origin, so that nobody can lock a colleague out from elsewhere. */
+static char *attempt_origin(const Transaction *t) {
+        char *origin = NULL;
+        int n;
+
+        if (t->remote)
+                n = asprintf(&origin, "host:%s", t->rhost ? t->rhost : "");
+        else if (t->family == FAMILY_LOCKER)
+                n = asprintf(&origin, "session:%s", t->user);
+        else if (t->service && t->service->actor_is_caller)
+                n = asprintf(&origin, "user:%s", t->actor ? t->actor : "");
+        else
+                n = asprintf(&origin, "local");
+        return n < 0 ? NULL : origin;
+}
+
+static void fail_locked(Transaction *t) {
+        transaction_record_refused(t, EVENT_LOGIN_REFUSED, NULL, NULL, "locked");
+        transaction_fail_later(t, RESULT_MAXTRIES,
+                N_("Too many failed attempts. Ask the head of your unit or the duty officer to release them (keishictl "
+                   "attempt release)."),
+                0);
+}
+
+void auth_start(Transaction *t) {
+        uint64_t now;
+        int r;
+
+        t->origin = attempt_origin(t);
+        if (!t->origin)
+                return transaction_finish(t, RESULT_SYSTEM_ERR);
+
+        (void)trusted_clock_now(t->context->clock, &now);
+        r = attempt_peek(t->context->registry, t->context->config, t->user, t->origin, now, &t->attempt);
+        if (r != 0)
+                return transaction_unusable(t);
+        if (t->attempt.locked) {
+                t->answered_usec = clock_usec(CLOCK_BOOTTIME);
+                return fail_locked(t);
+        }
+        transaction_prompt(t, STATE_PASSWORD, PROMPT_PASSWORD, N_("Password: "));
+}
+
+/* A charge taken back within the open transaction: all of them for root's callers, but a caller that proves only itself
+ * clears no counter but what it has just charged. */
+static int take_back(Transaction *t) {
+        if (!t->charged)
+                return 0;
+        if (t->peer.uid != 0)
+                return attempt_uncharge(t->context->registry, t->context->config, t->user, t->origin, t->charged_usec);
+        return attempt_refund(t->context->registry, t->user, t->origin);
+}
+
+/* The factor was not tried after all. */
+static void take_back_untried(Transaction *t) {
+        if (!t->charged || registry_begin(t->context->registry) != 0)
+                return;
+        if (attempt_uncharge(t->context->registry, t->context->config, t->user, t->origin, t->charged_usec) != 0 ||
+                registry_commit(t->context->registry) != 0)
+                registry_rollback(t->context->registry);
+        else
+                t->charged = false;
+}
+
+static void wrong(Transaction *t) {
+        unsigned max = t->context->config->attempts_max;
+
+        transaction_record_refused(t, EVENT_LOGIN_REFUSED, NULL, NULL, "wrong-password");
+        if (t->attempt.now_locked) {
+                transaction_record_refused(t, EVENT_LOGIN_LOCKED, NULL, NULL, "attempts");
+                return transaction_fail_later(t, RESULT_MAXTRIES,
+                        N_("The user name or the password is wrong, and that was the last attempt. Ask the head of "
+                           "your unit or the duty officer to release them."),
+                        0);
+        }
+        transaction_fail_later(t, RESULT_AUTH_ERR, N_("The user name or the password is wrong. Attempts left: %u."),
+                max > t->attempt.count ? max - t->attempt.count : 0);
+}
+
+static void grant(Transaction *t, const FactsData *d, const Verdict *v) {
+        _cleanup_(event_free_p) Event *e = NULL;
+        Proof *p;
+        int r;
+
+        e = transaction_event(t, EVENT_LOGIN_GRANTED, d, v);
+        if (!e)
+                return transaction_finish(t, RESULT_SYSTEM_ERR);
+
+        r = registry_begin(t->context->registry);
+        if (r != 0)
+                return transaction_unusable(t);
+        r = take_back(t);
+        if (r == 0 || r == REGISTRY_E_NOT_FOUND)
+                r = trail_append(t->context->trail, e);
+        if (r == 0)
+                r = registry_commit(t->context->registry);
+        if (r != 0) {
+                registry_rollback(t->context->registry);
+                return transaction_unusable(t);
+        }
+        t->charged = false;
+        trail_kick(t->context->trail);
+
+        p = proof_add(&t->context->proofs, t->service_name, t->user, &t->peer, clock_usec(CLOCK_BOOTTIME));
+        if (!p)
+                return transaction_finish(t, RESULT_SYSTEM_ERR);
+        p->factors = t->factors;
+        if (t->person && proof_set_person(p, t->person, t->name) < 0) {
+                proof_remove(&t->context->proofs, p);
+                return transaction_finish(t, RESULT_SYSTEM_ERR);
+        }
+        transaction_finish(t, RESULT_SUCCESS);
+}
+
+/* All factors are given: now, and only now, may an answer differ from what an unknown user sees (law 5). */
+static void decide(Transaction *t) {
+        _cleanup_(facts_done) FactsData d = {};
+        Verdict v;
+        int r;
+
+        r = transaction_judge(t, true, &d, &v);
+        if (r != 0)
+                return transaction_unusable(t);
+
+        /* A locker would answer this with the password; who sits there was named when the session began. */
+        if (d.user.shared && !t->person && t->family != FAMILY_LOCKER) {
+                facts_done(&d);
+                return transaction_prompt(
+                        t, STATE_PERSON, PROMPT_ECHO_ON, N_("This is a shared ID. Your staff number: "));
+        }
+        if (v.granted)
+                return grant(t, &d, &v);
+
+        /* Right factors, wrong place: no failed attempt. */
+        take_back_untried(t);
+        transaction_record_refused(t, EVENT_LOGIN_REFUSED, &d, &v, NULL);
+        transaction_fail(t, RESULT_PERM_DENIED, reason_text(v.reason));
+}
+
+static void on_password(int r, const char *reply, size_t size, void *userdata) {
+        Transaction *t = userdata;
+
+        t->helper = NULL;
+        switch (password_reply(r, reply, size)) {
+        case PASSWORD_RIGHT:
+                /* An account that NSS does not know has no password, whatever a directory says. */
+                if (!t->user_nss)
+                        return wrong(t);
+                t->factors |= FACTOR_PASSWORD;
+                return decide(t);
+        case PASSWORD_WRONG:
+                return wrong(t);
+        case PASSWORD_UNAVAILABLE:
+                break;
+        }
+        take_back_untried(t);
+        transaction_record_refused(t, EVENT_LOGIN_REFUSED, NULL, NULL, "password-unavailable");
+        transaction_fail_later(t, RESULT_SYSTEM_ERR,
+                N_("The password cannot be checked at the moment. Try again, or tell your system manager."), 0);
+}
+
+void auth_password(Transaction *t, const Message *m) {
+        _cleanup_(secret_done) Secret password = { .size = m->size[ITEM_TEXT] };
+        char request[4096];
+        ssize_t n;
+        int r;
+
+        memcpy(password.bytes, m->text[ITEM_TEXT], password.size);
+        t->answered_usec = clock_usec(CLOCK_BOOTTIME);
+
+        /* Durably, before it is tried (law 4). */
+        (void)trusted_clock_now(t->context->clock, &t->charged_usec);
+        r = attempt_charge(t->context->registry, t->context->config, t->user, t->origin, t->charged_usec, &t->attempt);
+        if (r != 0)
+                return transaction_unusable(t);
+        if (t->attempt.locked)
+                return fail_locked(t);
+        t->charged = true;
+
+        t->state = STATE_VERIFY;
+        if (password.size == 0 || !t->user_usable)
+                return wrong(t);
+
+        n = password_request(request, sizeof(request), t->user, t->rhost, t->tty, &password);
+        r = n < 0 ? (int)n : helper_ask(t->context->password, request, (size_t)n, on_password, t, &t->helper);
+        explicit_bzero(request, sizeof(request));
+        if (r < 0) {
+                take_back_untried(t);
+                return transaction_finish(t, RESULT_SYSTEM_ERR);
+        }
+}
+
+void auth_person(Transaction *t, const Message *m) {
+        _cleanup_(user_done) User u = {};
+        _cleanup_free_ char *person = NULL;
+        int r = REGISTRY_E_NOT_FOUND;
+
+        person = strndup(m->text[ITEM_TEXT], m->size[ITEM_TEXT]);
+        if (!person)
+                return transaction_finish(t, RESULT_SYSTEM_ERR);
+        t->answered_usec = clock_usec(CLOCK_BOOTTIME);
+        if (utf8_valid(person, strlen(person)))
+                r = registry_shared_member(t->context->registry, t->user, person);
+        if (r == 0)
+                r = registry_person(t->context->registry, person, &u);
+        if (r == REGISTRY_E_NOT_FOUND) {
+                transaction_record_refused(t, EVENT_LOGIN_REFUSED, NULL, NULL, "not-a-member");
+                return transaction_fail_later(t, RESULT_AUTH_ERR,
+                        N_("This staff number is not a member of the shared ID. Ask the head of your unit."), 0);
+        }
+        if (r != 0)
+                return transaction_unusable(t);
+
+        t->person = TAKE_PTR(u.person);
+        t->name = TAKE_PTR(u.name);
+        decide(t);
+}
+
+void auth_abandoned(Transaction *t) {
+        if (t->stage == STAGE_AUTH &&
+                (t->state == STATE_PASSWORD || t->state == STATE_VERIFY || t->state == STATE_PERSON))
+                transaction_record_refused(t, EVENT_LOGIN_ABANDONED, NULL, NULL, "abandoned");
+}
