@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/* A PAM application for tests: runs the calls named on the command line on one handle, answers prompts from a list, and prints what happened, one line each.
+ *
+ *   drive [OPTIONS] SERVICE USER CALL...
+ *   CALL: auth setcred account open close password=prelim-and-update, fork (go on in a child, parent exits with its status), kill-agent=PID, authtok (print what modules after ours find)
+ *   -a TEXT  next answer   -n  answer NULL   -f  conversation fails   -t TTY -r RHOST -u RUSER   -U UID  become this uid first   -s USER  set PAM_USER before the next calls
+ */
+
+#include <security/pam_appl.h>
+#include <security/pam_ext.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define ANSWERS_MAX 32
+
+static const char *answers[ANSWERS_MAX];
+static size_t n_answers, next_answer;
+static bool answer_null, fail_conversation;
+
+static int converse(int n, const struct pam_message **messages, struct pam_response **ret, void *userdata) {
+        struct pam_response *r = calloc((size_t)n, sizeof(*r));
+
+        for (int i = 0; i < n; i++) {
+                const struct pam_message *m = messages[i];
+
+                switch (m->msg_style) {
+                case PAM_PROMPT_ECHO_OFF:
+                case PAM_PROMPT_ECHO_ON:
+                        printf("%s: %s\n", m->msg_style == PAM_PROMPT_ECHO_ON ? "ask" : "secret", m->msg);
+                        fflush(stdout);
+                        if (fail_conversation || (!answer_null && next_answer >= n_answers)) {
+                                free(r);
+                                return PAM_CONV_ERR;
+                        }
+                        r[i].resp = answer_null ? NULL : strdup(answers[next_answer++]);
+                        break;
+                default:
+                        printf("%s: %s\n", m->msg_style == PAM_ERROR_MSG ? "error" : "info", m->msg);
+                        fflush(stdout);
+                }
+        }
+        *ret = r;
+        return PAM_SUCCESS;
+}
+
+static int call(pam_handle_t *pamh, const char *name) {
+        if (strcmp(name, "auth") == 0)
+                return pam_authenticate(pamh, 0);
+        if (strcmp(name, "setcred") == 0)
+                return pam_setcred(pamh, PAM_ESTABLISH_CRED);
+        if (strcmp(name, "account") == 0)
+                return pam_acct_mgmt(pamh, 0);
+        if (strcmp(name, "open") == 0)
+                return pam_open_session(pamh, 0);
+        if (strcmp(name, "close") == 0)
+                return pam_close_session(pamh, 0);
+        if (strcmp(name, "password") == 0)
+                return pam_chauthtok(pamh, 0);
+        if (strncmp(name, "user=", 5) == 0)
+                return pam_set_item(pamh, PAM_USER, name + 5);
+        if (strncmp(name, "kill=", 5) == 0)
+                return kill((pid_t)strtol(name + 5, NULL, 10), SIGKILL);
+        if (strcmp(name, "authtok") == 0) {
+                const char *token = pam_getenv(pamh, "PAM_AUTHTOK"); /* left by pam_wrapper's pam_get_items */
+
+                printf("token: %s\n", token ? token : "(none)");
+                return PAM_SUCCESS;
+        }
+        if (strcmp(name, "fork") == 0) {
+                pid_t pid;
+                int status;
+
+                fflush(stdout);
+                pid = fork();
+                if (pid == 0)
+                        return PAM_SUCCESS;
+                if (pid < 0 || waitpid(pid, &status, 0) != pid)
+                        return PAM_SYSTEM_ERR;
+                /* The parent goes on with what follows `join`. */
+                return -1;
+        }
+        fprintf(stderr, "drive: unknown call %s\n", name);
+        exit(2);
+}
+
+int main(int argc, char **argv) {
+        const struct pam_conv conversation = { converse, NULL };
+        const char *tty = NULL, *rhost = NULL, *ruser = NULL;
+        pam_handle_t *pamh = NULL;
+        bool child = false;
+        long uid = -1;
+        int c, r;
+
+        setvbuf(stdout, NULL, _IOLBF, 0);
+        while ((c = getopt(argc, argv, "+a:nft:r:u:U:")) >= 0)
+                switch (c) {
+                case 'a':
+                        if (n_answers < ANSWERS_MAX)
+                                answers[n_answers++] = optarg;
+                        break;
+                case 'n':
+                        answer_null = true;
+                        break;
+                case 'f':
+                        fail_conversation = true;
+                        break;
+                case 't':
+                        tty = optarg;
+                        break;
+                case 'r':
+                        rhost = optarg;
+                        break;
+                case 'u':
+                        ruser = optarg;
+                        break;
+                case 'U':
+                        uid = strtol(optarg, NULL, 10);
+                        break;
+                default:
+                        return 2;
+                }
+        if (argc - optind < 3)
+                return 2;
+        if (uid >= 0 && (setresgid((gid_t)uid, (gid_t)uid, (gid_t)uid) < 0 || setresuid((uid_t)uid, (uid_t)uid, (uid_t)uid) < 0)) {
+                perror("drive: setresuid");
+                return 2;
+        }
+
+        r = pam_start(argv[optind], argv[optind + 1], &conversation, &pamh);
+        if (r != PAM_SUCCESS)
+                return 2;
+        if (tty)
+                pam_set_item(pamh, PAM_TTY, tty);
+        if (rhost)
+                pam_set_item(pamh, PAM_RHOST, rhost);
+        if (ruser)
+                pam_set_item(pamh, PAM_RUSER, ruser);
+
+        for (int i = optind + 2; i < argc; i++) {
+                if (strcmp(argv[i], "join") == 0) {
+                        if (child) {
+                                fflush(stdout);
+                                _exit(0);
+                        }
+                        continue;
+                }
+                r = call(pamh, argv[i]);
+                if (r == -1) {
+                        while (i < argc && strcmp(argv[i], "join") != 0)
+                                i++;
+                        continue;
+                }
+                if (strcmp(argv[i], "fork") == 0) {
+                        child = true;
+                        continue;
+                }
+                printf("%s=%d\n", argv[i], r);
+        }
+        fflush(stdout);
+        pam_end(pamh, r);
+        return 0;
+}

@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A real keishid on private directories, and PAM applications that talk to it.
+
+What stands in for what: nss_wrapper's files for the host's accounts, pam_wrapper's directory for /etc/pam.d, a private dbus-daemon for the
+system bus, `Journal` (a datagram socket that keeps what it gets) for journald's namespace. keishid, its helpers, pam_keishi.so, libpam and pam_unix are the real
+ones. What this cannot show: logind sessions, real login programs, polkit, systemd's sandbox; the VM tier does.
+"""
+import ctypes
+import glob
+import json
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import tempfile
+import threading
+import time
+
+BUILD = os.environ["BUILD_ROOT"]
+HANAKO, TARO, JIRO, MADOGUCHI = "hanako", "taro", "jiro", "madoguchi"
+PASSWORD = {HANAKO: "sakura-3", TARO: "ume-4", JIRO: "matsu-5", MADOGUCHI: "take-6", "daemon1": "x", "soto": "hoshi-7"}
+UID = {HANAKO: 2001, TARO: 2002, JIRO: 2003, MADOGUCHI: 2004, "soto": 2005}
+
+SETUP = {
+    "terminal": {"name": "T01", "unit": "会計課", "confidentiality": 2},
+    "users": [
+        {"account": HANAKO, "person": "100001", "name": "山田花子", "unit": "会計課"},
+        {"account": TARO, "person": "100002", "name": "鈴木太郎", "unit": "会計課"},
+        {"account": JIRO, "person": "100003", "name": "佐藤次郎", "unit": "会計課"},
+        {"account": MADOGUCHI, "person": "900001", "name": "窓口", "unit": "会計課", "shared": True},
+    ],
+    "members": [{"account": MADOGUCHI, "person": "100001"}],
+    "scopes": [{"name": "会計", "business": "会計業務", "unit": "会計課", "terminals": "name:T01", "services": "* @remote", "remote": True}],
+    "designations": [
+        {"scope": "会計", "subject": "user:" + HANAKO, "services": "@console @locker @self @admin"},
+        {"scope": "会計", "subject": "user:" + MADOGUCHI},
+        {"scope": "会計", "subject": "group:keiri"},
+    ],
+}
+
+
+def crypt_sha512(password):
+    library = ctypes.CDLL("libcrypt.so.1")
+    library.crypt.restype = ctypes.c_char_p
+    return library.crypt(password.encode(), b"$6$rounds=1000$keishi00$").decode()
+
+
+def wait_for(what, predicate, seconds=10.0):
+    """Polls a fact that has no event of its own, at most `seconds` long."""
+    end = time.monotonic() + seconds
+    while True:
+        value = predicate()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError("waited %.0f s for %s" % (seconds, what))
+        threading.Event().wait(0.02)
+
+
+class Journal:
+    """Stands for systemd-journald@keishi: takes datagrams of the native protocol; cannot show journald's own fields or files."""
+
+    def __init__(self, path):
+        self.path = path
+        self.socket = None
+        self.start()
+
+    def start(self):
+        if os.path.exists(self.path):
+            os.unlink(self.path)
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        self.socket.bind(self.path)
+        self.socket.setblocking(False)
+
+    def stop(self):
+        self.socket.close()
+        os.unlink(self.path)
+
+    def read(self):
+        entries = []
+        while True:
+            try:
+                data = self.socket.recv(1 << 16)
+            except BlockingIOError:
+                return entries
+            entries.append(dict(line.split("=", 1) for line in data.decode().splitlines() if "=" in line))
+
+
+class Rig:
+    def __init__(self, config="", setup=SETUP, wrapper=()):
+        self.dir = tempfile.mkdtemp(prefix="keishi-rig-")
+        os.chmod(self.dir, 0o755)
+        self.root = self.dir + "/root"
+        self.agent = self.bus = None
+        self.wrapper = list(wrapper)
+        for d in ("etc/keishi", "etc/pam.d", "run/keishi", "var/lib/keishi", "run/systemd/journal.keishi"):
+            os.makedirs(self.root + "/" + d, mode=0o755)
+        self.write("etc/keishi/keishid.conf", "[Agent]\nLocale=en\n[Attempts]\nDelaySec=0\n" + config)
+        self.module = BUILD + "/pam_keishi/pam_keishi.so"
+        self.make_accounts()
+        self.make_services()
+        self.journal = Journal(self.root + "/run/systemd/journal.keishi/socket")
+        self.start_bus()
+        self.start_agent()
+        if setup:
+            self.reply = self.bus_call("Setup", "s", json.dumps(setup))
+
+    def path(self, name):
+        return self.root + "/" + name
+
+    def write(self, name, text, mode=0o644):
+        with open(self.path(name), "w") as f:
+            f.write(text)
+        os.chmod(self.path(name), mode)
+
+    def make_accounts(self):
+        # nss_wrapper as Debian builds it has no shadow file: the hash stands in passwd, as it once did.
+        passwd = ["root:*:0:0:root:/root:/bin/sh", "daemon1:*:101:101::/:/bin/sh", "nobody:*:65534:65534::/:/bin/sh", "nopassword::2010:2010::/:/bin/sh"]
+        for name, uid in UID.items():
+            passwd.append("%s:%s:%d:%d::/:/bin/sh" % (name, crypt_sha512(PASSWORD[name]), uid, uid))
+        group = ["root:x:0:", "nogroup:x:65534:", "keiri:x:3001:jiro"] + ["%s:x:%d:" % (n, u) for n, u in UID.items()]
+        self.write("etc/passwd", "\n".join(passwd) + "\n")
+        self.write("etc/group", "\n".join(group) + "\n")
+
+    def make_services(self):
+        os.makedirs(self.dir + "/pam.d", exist_ok=True)
+        stack = "".join("%s required %s root=%s\n" % (t, self.module, self.root) for t in ("auth", "account", "session", "password"))
+        # Shows to the application, in the PAM environment, what modules after ours find.
+        stack += "auth required pam_wrapper/pam_get_items.so\n".replace("pam_wrapper/", glob.glob("/usr/lib/*/pam_wrapper/")[0])
+        for service in ("login", "lightdm", "lightdm-greeter", "su", "sudo", "sshd", "swaylock", "cron", "systemd-user", "runuser", "polkit-1", "passwd", "unknown-service"):
+            with open(self.dir + "/pam.d/" + service, "w") as f:
+                f.write(stack)
+        with open(self.dir + "/pam.d/other", "w") as f:
+            f.write("".join("%s required pam_deny.so\n" % t for t in ("auth", "account", "session", "password")))
+        with open(self.dir + "/pam.d/keishi-password", "w") as f:
+            f.write("auth required pam_unix.so\naccount required pam_permit.so\n")
+
+    def environment(self):
+        return dict(
+            os.environ,
+            LD_PRELOAD="libpam_wrapper.so libnss_wrapper.so",
+            PAM_WRAPPER="1",
+            PAM_WRAPPER_SERVICE_DIR=self.dir + "/pam.d",
+            NSS_WRAPPER_PASSWD=self.path("etc/passwd"),
+            NSS_WRAPPER_GROUP=self.path("etc/group"),
+            DBUS_SYSTEM_BUS_ADDRESS=self.bus_address,
+            LC_ALL="C.UTF-8",
+        )
+
+    def start_bus(self):
+        self.bus_address = "unix:path=" + self.dir + "/bus"
+        self.write("bus.conf", '<busconfig><type>system</type><listen>%s</listen><auth>EXTERNAL</auth><policy context="default"><allow user="*"/>'
+                   '<allow own="*"/><allow send_destination="*"/><allow receive_sender="*"/></policy></busconfig>' % self.bus_address)
+        self.bus = subprocess.Popen(["dbus-daemon", "--config-file=" + self.path("bus.conf"), "--nofork", "--nopidfile"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for("the bus", lambda: os.path.exists(self.dir + "/bus"))
+
+    def start_agent(self):
+        self.agent = subprocess.Popen(self.wrapper + [BUILD + "/agent/keishid", "--root=" + self.root, "--helpers=" + self.helpers()],
+                                      env=self.environment(), stdin=subprocess.DEVNULL)
+        wait_for("pam.sock", lambda: self.listens() or self.agent.poll() is not None)
+        if self.agent.poll() is not None:
+            raise AssertionError("keishid ended with %d" % self.agent.returncode)
+
+    def listens(self):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+            return s.connect_ex(self.path("run/keishi/pam.sock")) == 0
+
+    def helpers(self):
+        return BUILD + "/agent"
+
+    def stop_agent(self, sig=signal.SIGTERM):
+        if self.agent and self.agent.poll() is None:
+            self.agent.send_signal(sig)
+            self.agent.wait(10)
+
+    def bus_call(self, method, signature="", *arguments, check=True):
+        def ready():
+            r = subprocess.run(["busctl", "--address=" + self.bus_address, "--json=short", "call", "org.keishi1", "/org/keishi1", "org.keishi1.Manager", method, signature, *arguments],
+                               capture_output=True, text=True)
+            if r.returncode != 0 and ("not activatable" in r.stderr or "was not provided" in r.stderr or "ServiceUnknown" in r.stderr or "not known" in r.stderr.lower()):
+                return None
+            return r
+        r = wait_for("org.keishi1 on the bus", ready)
+        if check and r.returncode != 0:
+            raise AssertionError("%s: %s" % (method, r.stderr))
+        return json.loads(r.stdout)["data"] if r.returncode == 0 else r.stderr
+
+    def drive(self, service, user, *calls, answers=(), timeout=60, **options):
+        """Runs tests/pam/drive; returns its lines."""
+        command = [BUILD + "/tests/pam/drive"]
+        for a in answers:
+            command += ["-a", a]
+        for key, value in options.items():
+            if key in ("n", "f"):
+                command.append("-" + key)
+            else:
+                command += ["-" + key, str(value)]
+        r = subprocess.run(command + [service, user, *calls], env=self.environment(), capture_output=True, timeout=timeout, stdin=subprocess.DEVNULL)
+        if r.returncode != 0:
+            raise AssertionError("drive: %d %s" % (r.returncode, r.stderr.decode(errors="replace")))
+        return r.stdout.decode(errors="replace").splitlines()
+
+    def sql(self, query, *arguments):
+        with sqlite3.connect("file:%s?mode=ro" % self.path("var/lib/keishi/registry.db"), uri=True) as db:
+            return db.execute(query, arguments).fetchall()
+
+    def trail(self, **filters):
+        """Entries of the outbox as dicts of journal fields, oldest first, those equal to the filters (event="login-granted")."""
+        entries = []
+        for (entry,) in self.sql("SELECT entry FROM outbox ORDER BY seq"):
+            fields = dict(line.split("=", 1) for line in entry.decode().splitlines() if line)
+            if all(fields.get("KEISHI_" + k.upper()) == v for k, v in filters.items()):
+                entries.append(fields)
+        return entries
+
+    def close(self):
+        self.stop_agent()
+        if self.bus:
+            self.bus.terminate()
+            self.bus.wait()
+        self.journal.socket.close()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def rig_main(namespace):
+    """Every test_… function, one TAP line each; a function that takes a rig gets a fresh one."""
+    import sys
+    import traceback
+
+    wanted = sys.argv[1:]
+    tests = [(n, f) for n, f in namespace.items() if n.startswith("test_") and (not wanted or n in wanted)]
+    print("1..%d" % len(tests), flush=True)
+    failed = 0
+    for number, (name, function) in enumerate(tests, 1):
+        rig = None
+        try:
+            if function.__code__.co_argcount:
+                rig = Rig()
+                function(rig)
+            else:
+                function()
+            print("ok %d %s" % (number, name), flush=True)
+        except Exception:
+            failed += 1
+            print("not ok %d %s" % (number, name), flush=True)
+            print("".join("# " + line + "\n" for line in traceback.format_exc().splitlines()), flush=True)
+        finally:
+            if rig:
+                rig.close()
+    return 1 if failed else 0
