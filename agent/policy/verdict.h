@@ -147,8 +147,8 @@ typedef struct Candidate {
 typedef struct Verdict {
         bool granted;
         Reason reason;
-        char rule[64]; /* "designation:UUID", "restriction:UUID", "service:cron" or "default"; of a refusal by hours,
-                        * class and the like, the designation that came closest */
+        char rule[64]; /* "designation:UUID", "restriction:UUID", "service:cron" or "default"; of a refusal by class,
+                        * period, hours or clock, the designation that came closest */
         char business[128];   /* of that designation, or empty */
         char designation[40]; /* its uuid, or empty */
 } Verdict;
