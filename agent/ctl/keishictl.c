@@ -9,6 +9,7 @@
 #include "util/json.h"
 
 static const Verb *const tables[] = {
+        setup_verbs,
         status_verbs,
         check_verbs,
         row_verbs,

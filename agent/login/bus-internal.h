@@ -3,6 +3,8 @@
 
 #include "login/authorize.h"
 #include "login/bus.h"
+#include "login/resolve.h"
+#include "login/text.h"
 #include "util/json.h"
 
 /* What the files of the bus surface (…-bus.c, bus.c, authorize.c) share. */
@@ -22,6 +24,7 @@ struct Bus {
         unsigned n_authorizations;
 
         struct TrailReader *readers; /* trail-bus.c */
+        Resolve *resolves;
 };
 
 /* Answers a method call with org.keishi1.Error.NAME and a text for people. */
@@ -37,6 +40,21 @@ Event *bus_event(EventKind kind, const Caller *caller);
 /* Records CHANGE_REFUSED for a call; what is not known is NULL. */
 void bus_record_refusal(Bus *b, const Caller *caller, const char *method, const char *noun, const char *object,
         const char *reason, const char *detail);
+
+/* Whether the account is one of the caller's person, or a shared ID that the caller may use: 1, 0 or a negative errno.
+ */
+int bus_account_is_callers(Bus *b, const Caller *caller, const char *account);
+
+/* What a verdict is asked about. */
+typedef struct CheckQuery {
+        const char *account, *target, *service, *terminal; /* target and terminal may be NULL */
+        const Account *nss, *target_nss;                   /* NULL: unknown to NSS */
+        bool remote;
+        uint64_t now_usec;
+        bool clock_trusted;
+} CheckQuery;
+/* The verdict as a JSON object. 0, or as facts_judge(). */
+int check_verdict(Bus *b, const CheckQuery *q, json_object **ret);
 
 /* Method handlers, in the order of the vtable. */
 int registry_bus_add(sd_bus_message *m, void *userdata, sd_bus_error *error);

@@ -97,6 +97,8 @@ static const sd_bus_vtable vtable[] = {
                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("List", SD_BUS_ARGS("s", noun, "s", filter), SD_BUS_RESULT("s", rows),
                 registry_bus_list, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Check", SD_BUS_ARGS("s", request), SD_BUS_RESULT("s", verdict), check_bus_check,
+                SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("AttemptList", SD_BUS_ARGS("s", account), SD_BUS_RESULT("s", attempts),
                 attempt_bus_list, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("AttemptRelease", SD_BUS_ARGS("s", account, "s", origin, "s", reason),
@@ -117,6 +119,7 @@ static int connect_bus(Bus *b);
 static void disconnect_bus(Bus *b) {
         b->ready = false;
         authorize_drop_all(b);
+        resolve_drop_all(b);
         trail_bus_done(b);
         if (b->bus) {
                 (void)sd_bus_detach_event(b->bus);

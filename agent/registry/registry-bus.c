@@ -19,8 +19,7 @@ static const unsigned write_roles[_NOUN_MAX] = {
 
 #define REASON_TEXT_MAX 512u
 
-/* Whether the account is one of the caller's person, or a shared ID that the caller may use. */
-static int account_is_callers(Bus *b, const Caller *caller, const char *account) {
+int bus_account_is_callers(Bus *b, const Caller *caller, const char *account) {
         _cleanup_(user_done) User u = {};
         int r;
 
@@ -60,13 +59,13 @@ static int row_is_callers(Bus *b, const Caller *caller, NounId noun, json_object
         case NOUN_RESTRICTION:
                 if (caller_is(caller, json_string(row, "person")))
                         return 1;
-                return noun == NOUN_MEMBER ? 0 : account_is_callers(b, caller, json_string(row, "account"));
+                return noun == NOUN_MEMBER ? 0 : bus_account_is_callers(b, caller, json_string(row, "account"));
         case NOUN_DESIGNATION:
                 if (!subject || !subject_parse(subject, &kind, &who))
                         return -EINVAL;
                 switch (kind) {
                 case SUBJECT_USER:
-                        return account_is_callers(b, caller, who);
+                        return bus_account_is_callers(b, caller, who);
                 case SUBJECT_GROUP:
                         return account_in_group(caller->account, who);
                 case SUBJECT_NETGROUP:
