@@ -15,6 +15,7 @@
 #include "login/bus.h"
 #include "login/lifecycle.h"
 #include "login/server.h"
+#include "login/service.h"
 #include "login/session.h"
 #include "login/text.h"
 #include "login/trusted-clock.h"
@@ -104,6 +105,12 @@ static int fail(const char *what, int r) {
         return EXIT_FAILURE;
 }
 
+static Family family_of(const char *service) {
+        const Service *s = service_find(service);
+
+        return s ? s->family : _FAMILY_INVALID;
+}
+
 static int open_registry(Keishid *k) {
         _cleanup_free_ char *path = io_prefix(k->options.root, KEISHI_REGISTRY_FILE);
         RegistryError error = {};
@@ -119,6 +126,7 @@ static int open_registry(Keishid *k) {
                                       : "cannot be used");
                 return EXIT_FAILURE;
         }
+        registry_set_service_family(k->registry, family_of);
         return 0;
 }
 

@@ -28,7 +28,7 @@ Family service_family(const Service *s, uid_t caller_real_uid, bool actor_is_use
         return s->family;
 }
 
-/* An account and its restriction. Not registered is 0 with an empty row. */
+/* An account and its restriction at `now`, 0 when the clock is not trusted. Not registered is 0 with an empty row. */
 static int collect_user(
         Registry *registry, const char *account, uint64_t now, User *ret, char **ret_restriction, char **ret_reason) {
         int r;
@@ -45,6 +45,7 @@ int facts_collect(FactsData *ret, Registry *registry, const Config *config, cons
         Facts *f = &d.facts;
         struct tm tm;
         time_t seconds = (time_t)(q->now_usec / USEC_PER_SEC);
+        uint64_t restricted_at = q->clock_trusted ? q->now_usec : 0;
         int r;
 
         r = q->terminal ? registry_terminal(registry, q->terminal, &d.terminal)
@@ -52,12 +53,12 @@ int facts_collect(FactsData *ret, Registry *registry, const Config *config, cons
         if (r != 0 && r != REGISTRY_E_NOT_FOUND)
                 return r;
         if (q->account) {
-                r = collect_user(registry, q->account, q->now_usec, &d.user, &d.restriction, &d.restriction_reason);
+                r = collect_user(registry, q->account, restricted_at, &d.user, &d.restriction, &d.restriction_reason);
                 if (r != 0)
                         return r;
         }
         if (q->target) {
-                r = collect_user(registry, q->target, q->now_usec, &d.target_user, &d.target_restriction,
+                r = collect_user(registry, q->target, restricted_at, &d.target_user, &d.target_restriction,
                         &d.target_restriction_reason);
                 if (r != 0)
                         return r;
