@@ -5,6 +5,9 @@
 
 #define PAUSE_MAX_USEC (30 * USEC_PER_SEC)
 
+/* The default, 250 ms, would also hold back what is to be done in the next turn. */
+#define ACCURACY_USEC USEC_PER_MSEC
+
 void pause_init(Pause *p, sd_event *event, uint64_t min_usec, sd_event_time_handler_t fn, void *userdata) {
         *p = (Pause){
                 .event = event ? sd_event_ref(event) : NULL, .fn = fn, .userdata = userdata, .min_usec = min_usec
@@ -22,7 +25,8 @@ static void arm(Pause *p, uint64_t usec) {
         if (!p->event)
                 return;
         if (!p->source) {
-                if (sd_event_add_time_relative(p->event, &p->source, CLOCK_MONOTONIC, usec, 0, p->fn, p->userdata) < 0)
+                if (sd_event_add_time_relative(
+                            p->event, &p->source, CLOCK_MONOTONIC, usec, ACCURACY_USEC, p->fn, p->userdata) < 0)
                         return;
                 (void)sd_event_source_set_priority(p->source, SD_EVENT_PRIORITY_IDLE);
         } else if (sd_event_source_set_time_relative(p->source, usec) < 0 ||
