@@ -65,9 +65,7 @@ static bool boot_id_valid(const char *s, size_t size) {
         return size == 32;
 }
 
-/* A slot of the reserve, written by trail_record_closing(). SPOOL_E_UNREADABLE when it says anything that this would
- * not have written. */
-static int reserve_event(SpoolSlot slot, EntryHead *head, Event **ret) {
+int reserve_read_event(SpoolSlot slot, EntryHead *head, Event **ret) {
         _cleanup_(event_free_p) Event *e = NULL;
         const char *via = "reserve";
         SpoolLine line;
@@ -103,8 +101,7 @@ static int reserve_event(SpoolSlot slot, EntryHead *head, Event **ret) {
         return 0;
 }
 
-/* A slot of the break-glass spool, written by pam_keishi: what has no field of its own goes into the detail. */
-static int break_glass_event(SpoolSlot slot, EntryHead *head, Event **ret) {
+int break_glass_read_event(SpoolSlot slot, Event **ret) {
         _cleanup_(event_free_p) Event *e = NULL;
         char detail[KEISHI_SPOOL_TEXT_MAX + 1];
         size_t detail_size = 0;
@@ -216,7 +213,7 @@ static int import_slot(unsigned index, const void *data, void *userdata) {
         if (r == 0) {
                 head.realtime_usec = slot.realtime_usec;
                 head.boottime_usec = slot.boottime_usec;
-                r = i->spool == &t->reserve ? reserve_event(slot, &head, &e) : break_glass_event(slot, &head, &e);
+                r = i->spool == &t->reserve ? reserve_read_event(slot, &head, &e) : break_glass_read_event(slot, &e);
         }
         if (r == SPOOL_E_UNREADABLE) {
                 i->unreadable++;

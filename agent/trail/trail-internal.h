@@ -33,6 +33,12 @@ void import_run(Trail *t);
 /* Writes the event as the text of a reserve slot. Returns its size; fields that do not fit are left out and marked. */
 size_t reserve_write_text(const Trail *t, const Event *e, char ret[static KEISHI_SPOOL_TEXT_MAX]);
 
+/* Reads a slot of the reserve that was parsed; sets the boot id. SPOOL_E_UNREADABLE when it says anything that
+ * reserve_write_text() would not have written. */
+int reserve_read_event(SpoolSlot slot, EntryHead *head, Event **ret);
+/* Reads a slot of the break-glass spool, written by pam_keishi: what has no field of its own goes into the detail. */
+int break_glass_read_event(SpoolSlot slot, Event **ret);
+
 /* Tells syslog (facility authpriv, priority alert), without waiting; when it takes nothing, the kernel's ring buffer.
  */
 void alert_send(const char *socket_path, const char *text, size_t size);
