@@ -7,8 +7,9 @@
 
 #include "keishi/protocol.h"
 
-/* One PAM call carried to keishid and back. `root` is the prefix of all paths. Returns a PAM code other than PAM_IGNORE.
- * *ret_absent is set when there was no agent to decide: the socket refused, it never answered, or it said that it cannot decide. */
+/* One PAM call carried to keishid and back. `root` is the prefix of all paths. Returns a PAM code other than
+ * PAM_IGNORE. *ret_absent is set when there was no agent to decide: the socket refused, it never answered, or it said
+ * that it cannot decide. */
 int relay_call(pam_handle_t *pamh, Stage stage, int flags, const char *root, bool *ret_absent);
 
 /* Shows a text through the application, unless it asked for silence. */

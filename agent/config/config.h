@@ -8,49 +8,54 @@
 #include "policy/verdict.h"
 #include "util/cleanup.h"
 
-/* /etc/keishi/keishid.conf, strict INI (inih): an unknown section or key, a key given twice, a value out of range, a line that is too long, an indented line,
- * a file not owned by root or writable by others is an error with file:line, and the file is refused as a whole. A missing file is an error too: the package ships
- * one with every key commented out. */
+/* /etc/keishi/keishid.conf, strict INI (inih): an unknown section or key, a key given twice, a value out of range, a
+ * line that is too long, an indented line, a file not owned by root or writable by others is an error with file:line,
+ * and the file is refused as a whole. A missing file is an error too: the package ships one with every key commented
+ * out. */
 
 typedef enum Role {
-        ROLE_SYSTEM_MANAGER,   /* システム管理者 */
-        ROLE_UNIT_HEAD,        /* 所属長・運用管理者 */
-        ROLE_DUTY_OFFICER,     /* 当直責任者 */
-        ROLE_SYSTEM_OWNER,     /* 総括責任者 */
-        ROLE_TRAIL_VIEWER,     /* 閲覧を指名された職員・監査 */
+        ROLE_SYSTEM_MANAGER, /* システム管理者 */
+        ROLE_UNIT_HEAD,      /* 所属長・運用管理者 */
+        ROLE_DUTY_OFFICER,   /* 当直責任者 */
+        ROLE_SYSTEM_OWNER,   /* 総括責任者 */
+        ROLE_TRAIL_VIEWER,   /* 閲覧を指名された職員・監査 */
         _ROLE_MAX,
         _ROLE_INVALID = -1,
 } Role;
-const char *role_to_string(Role r);   /* "system-manager" */
+const char *role_to_string(Role r); /* "system-manager" */
 
 typedef struct Config {
-        char *locale;                   /* [Agent] Locale=ja_JP.UTF-8: for callers that bring none */
-        uint64_t transaction_usec;      /* [Agent] TransactionTimeoutSec=120: one PAM call, from BEGIN to RESULT */
-        uint64_t password_usec;         /* [Agent] PasswordTimeoutSec=30: the keishi-password helper */
-        uint64_t lookup_usec;           /* [Agent] LookupTimeoutSec=10: the keishi-lookup helper */
-        uint64_t lookup_cache_usec;     /* [Agent] LookupCacheSec=60: how long an NSS answer serves */
-        unsigned connections_per_uid;   /* [Agent] ConnectionsPerUser=16: for uids other than 0 */
+        char *locale;                 /* [Agent] Locale=ja_JP.UTF-8: for callers that bring none */
+        uint64_t transaction_usec;    /* [Agent] TransactionTimeoutSec=120: one PAM call, from BEGIN to RESULT */
+        uint64_t password_usec;       /* [Agent] PasswordTimeoutSec=30: the keishi-password helper */
+        uint64_t lookup_usec;         /* [Agent] LookupTimeoutSec=10: the keishi-lookup helper */
+        uint64_t lookup_cache_usec;   /* [Agent] LookupCacheSec=60: how long an NSS answer serves */
+        unsigned connections_per_uid; /* [Agent] ConnectionsPerUser=16: for uids other than 0 */
 
         unsigned attempts_max;          /* [Attempts] Max=3 */
         uint64_t attempts_window_usec;  /* [Attempts] WindowSec=900 */
-        uint64_t attempts_delay_usec;   /* [Attempts] DelaySec=2: before the answer to a failure; doubles with each further one */
-        uint64_t attempts_release_usec; /* [Attempts] ReleaseSec=0: a lock ends by itself after this; 0: only by release */
+        uint64_t attempts_delay_usec;   /* [Attempts] DelaySec=2: before the answer to a failure; doubles with each
+                                           further one */
+        uint64_t attempts_release_usec; /* [Attempts] ReleaseSec=0: a lock ends by itself after this; 0: only by release
+                                         */
 
-        uint64_t clock_back_usec;       /* [Clock] BackMaxSec=120: now before the last trail by more: not trusted */
-        uint64_t clock_jump_usec;       /* [Clock] JumpMaxSec=600: CLOCK_REALTIME against CLOCK_BOOTTIME while running */
-        uint64_t clock_off_usec;        /* [Clock] OffMaxSec=7776000: ahead of the last trail at start */
+        uint64_t clock_back_usec; /* [Clock] BackMaxSec=120: now before the last trail by more: not trusted */
+        uint64_t clock_jump_usec; /* [Clock] JumpMaxSec=600: CLOCK_REALTIME against CLOCK_BOOTTIME while running */
+        uint64_t clock_off_usec;  /* [Clock] OffMaxSec=7776000: ahead of the last trail at start */
 
-        uint64_t staff_uid_min;         /* [Policy] StaffUidMin=1000: accounts below are system accounts */
-        char *role_groups[_ROLE_MAX];   /* [Roles] SystemManager=keishi-system-manager … NSS groups */
+        uint64_t staff_uid_min;       /* [Policy] StaffUidMin=1000: accounts below are system accounts */
+        char *role_groups[_ROLE_MAX]; /* [Roles] SystemManager=keishi-system-manager … NSS groups */
 
-        /* [Factors] Default=password; Console=, Locker=, Admin=, Remote=, Self=: per family; alternatives separated by commas, factors of one by spaces */
+        /* [Factors] Default=password; Console=, Locker=, Admin=, Remote=, Self=: per family; alternatives separated by
+         * commas, factors of one by spaces */
         unsigned alternatives[_FAMILY_MAX][FACTOR_ALTERNATIVES_MAX];
         size_t n_alternatives[_FAMILY_MAX];
 
-        char *hash;                     /* SHA-256 of the file, hexadecimal: recorded when it is loaded (R31) */
+        char *hash; /* SHA-256 of the file, hexadecimal: recorded when it is loaded (R31) */
 } Config;
 
-/* Reads `path`. On -EINVAL (content), -EPERM (owner or mode) and others *ret_error is a line for people, "path:line: what", owned by the caller. */
+/* Reads `path`. On -EINVAL (content), -EPERM (owner or mode) and others *ret_error is a line for people, "path:line:
+ * what", owned by the caller. */
 int config_load(Config **ret, const char *path, char **ret_error);
 Config *config_free(Config *c);
 DEFINE_CLEANUP(Config *, config_free)

@@ -7,8 +7,9 @@
 
 #include "util/cleanup.h"
 
-/* Helper processes: exec'd per operation, one request and one reply over a SOCK_SEQPACKET socketpair that the helper finds as file descriptor HELPER_FD, killed at the
- * deadline. A pool runs at most `limit` at once; further ones queue. The reply is foreign: whoever asked checks it. */
+/* Helper processes: exec'd per operation, one request and one reply over a SOCK_SEQPACKET socketpair that the helper
+ * finds as file descriptor HELPER_FD, killed at the deadline. A pool runs at most `limit` at once; further ones queue.
+ * The reply is foreign: whoever asked checks it. */
 
 #define HELPER_FD        3
 #define HELPER_REPLY_MAX 65536u

@@ -8,8 +8,9 @@
 
 #include "util/cleanup.h"
 
-/* NSS, asked through the helper keishi-lookup, because NSS may hang (SSSD) and keishid never waits. Answers are cached for a while, unknown names for a shorter one;
- * when the helper does not answer, a cached answer that is older serves on, up to ten times as long. */
+/* NSS, asked through the helper keishi-lookup, because NSS may hang (SSSD) and keishid never waits. Answers are cached
+ * for a while, unknown names for a shorter one; when the helper does not answer, a cached answer that is older serves
+ * on, up to ten times as long. */
 
 typedef struct Lookup Lookup;
 
@@ -21,7 +22,8 @@ typedef struct Account {
         gid_t gid;
         char *gecos;
         char **groups;    /* names of all groups, the primary one first, NULL-terminated */
-        char **netgroups; /* of those asked for with lookup_set_netgroups(), the ones that the user is in, NULL-terminated */
+        char **netgroups; /* of those asked for with lookup_set_netgroups(), the ones that the user is in,
+                             NULL-terminated */
 } Account;
 Account *account_ref(Account *a);
 Account *account_unref(Account *a);
@@ -47,8 +49,8 @@ void lookup_flush(Lookup *l);
 typedef void (*lookup_fn)(int r, Account *account, void *userdata);
 typedef struct LookupQuery LookupQuery;
 
-/* Asks for a name or a uid. The function is called exactly once: before this returns when the answer is cached (then *ret is NULL), else later from the loop.
- * lookup_query_cancel() withdraws it without a call. */
+/* Asks for a name or a uid. The function is called exactly once: before this returns when the answer is cached (then
+ * *ret is NULL), else later from the loop. lookup_query_cancel() withdraws it without a call. */
 int lookup_name(Lookup *l, const char *name, lookup_fn fn, void *userdata, LookupQuery **ret);
 int lookup_uid(Lookup *l, uid_t uid, lookup_fn fn, void *userdata, LookupQuery **ret);
 LookupQuery *lookup_query_cancel(LookupQuery *q);

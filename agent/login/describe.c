@@ -123,7 +123,10 @@ Event *transaction_event(Transaction *t, EventKind kind, const FactsData *d, con
         event_set(e, FIELD_FACTORS, t->factors & FACTOR_PASSWORD ? "password" : "none");
         event_set_uint(e, FIELD_PID, (uint64_t)t->peer.process.pid);
         event_set(e, FIELD_PEER, t->peer.exe);
-        if (!admin && t->actor && t->user && strcmp(t->actor, t->user) != 0)
+        /* Root itself asks, but somebody logged in to become it (R13). */
+        if (t->family == FAMILY_UNATTENDED && t->peer.login_uid != (uid_t)-1 && t->peer.login_uid != 0)
+                event_setf(e, FIELD_DETAIL, "asked for by root, logged in as uid %u", t->peer.login_uid);
+        else if (!admin && t->actor && t->user && strcmp(t->actor, t->user) != 0)
                 event_setf(e, FIELD_DETAIL, "asked for by %s (uid %u)", t->actor, t->actor_uid);
         return e;
 }

@@ -7,27 +7,28 @@
 #include "policy/verdict.h"
 #include "registry/registry.h"
 
-/* From what is known of a call to a verdict: collects the facts of the registry, the clock and NSS for the pure evaluator, and offers it the candidates. Used by real logins and by
- * `keishictl check` alike, so that the explanation is the decision (law 10). */
+/* From what is known of a call to a verdict: collects the facts of the registry, the clock and NSS for the pure
+ * evaluator, and offers it the candidates. Used by real logins and by `keishictl check` alike, so that the explanation
+ * is the decision (law 10). */
 
 typedef struct FactsQuery {
         Stage stage;
         const char *service_name;
-        const Service *service;      /* its row, NULL: unknown */
-        Family family;               /* of the row, or what the row says for this caller (service_family()) */
+        const Service *service; /* its row, NULL: unknown */
+        Family family;          /* of the row, or what the row says for this caller (service_family()) */
         bool authenticated;
         bool remote;
-        const char *account;         /* who acts */
-        const Account *nss;          /* as NSS knows it; NULL: it does not */
-        const char *target;          /* FAMILY_ADMIN: acted as; NULL: not known yet */
+        const char *account; /* who acts */
+        const Account *nss;  /* as NSS knows it; NULL: it does not */
+        const char *target;  /* FAMILY_ADMIN: acted as; NULL: not known yet */
         const Account *target_nss;
-        const char *terminal;        /* NULL: this one */
+        const char *terminal; /* NULL: this one */
         uint64_t now_usec;
         bool clock_trusted;
 } FactsQuery;
 
 typedef struct FactsData {
-        Facts facts;                 /* points into the rest, and into the query's strings */
+        Facts facts; /* points into the rest, and into the query's strings */
         User user, target_user;
         Terminal terminal;
         char *restriction, *restriction_reason;
@@ -36,10 +37,12 @@ typedef struct FactsData {
 } FactsData;
 void facts_done(FactsData *d);
 
-/* 0; REGISTRY_E_UNUSABLE or a negative errno when the registry could not be read. What is not registered is a fact, not an error. */
+/* 0; REGISTRY_E_UNUSABLE or a negative errno when the registry could not be read. What is not registered is a fact, not
+ * an error. */
 int facts_collect(FactsData *ret, Registry *registry, const Config *config, const FactsQuery *q);
 /* The verdict on collected facts. 0 (granted or not), or as above: then *ret is a refusal. */
 int facts_judge(const FactsData *d, Registry *registry, Verdict *ret);
 
-/* The family that the row means for this caller: its own, FAMILY_UNATTENDED (root_free and started by root), or FAMILY_SELF (self_is_proof). */
+/* The family that the row means for this caller: its own, FAMILY_UNATTENDED (root_free and started by root), or
+ * FAMILY_SELF (self_is_proof). */
 Family service_family(const Service *s, uid_t caller_real_uid, bool actor_is_user);

@@ -4,10 +4,12 @@
 #include "config/config.h"
 #include "trail/trail.h"
 
-/* What the trail says about the agent itself: start, stop, a stop that was not orderly, and what it found loaded (R31). */
+/* What the trail says about the agent itself: start, stop, a stop that was not orderly, and what it found loaded (R31).
+ */
 
-/* Records, in one transaction: AGENT_CRASHED when the last run did not stop in order (or the power was cut), AGENT_STARTED, POLICY_LOADED with the hash of the
- * configuration, and PAM_STACK when the files of `pam_dir` are not those seen last. */
+/* Records, in one transaction: AGENT_CRASHED when the last run did not stop in order (or the power was cut),
+ * AGENT_STARTED, POLICY_LOADED with the hash of the configuration, and PAM_STACK when the files of `pam_dir` are not
+ * those seen last. */
 int lifecycle_started(Registry *registry, Trail *trail, const Config *config, const char *pam_dir, const char *boot_id);
 /* Records an orderly stop. */
 void lifecycle_stopped(Registry *registry, Trail *trail);

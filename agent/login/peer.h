@@ -20,16 +20,16 @@ static inline bool process_id_equal(ProcessId a, ProcessId b) {
 }
 
 typedef struct Peer {
-        uid_t uid;            /* effective, SO_PEERCRED */
-        uid_t real_uid;       /* who started a set-uid program */
-        uid_t login_uid;      /* audit login uid, (uid_t)-1 when none */
+        uid_t uid;       /* effective, SO_PEERCRED */
+        uid_t real_uid;  /* who started a set-uid program */
+        uid_t login_uid; /* audit login uid, (uid_t)-1 when none */
         ProcessId process;
         ProcessId parent;
-        unsigned vt;          /* controlling virtual terminal, 0: none */
-        char *exe;            /* program, may be NULL */
-        char *session;        /* logind session, NULL: none */
-        bool session_remote;  /* of that session; true when logind cannot tell */
-        char *seat;           /* of that session, NULL: none */
+        unsigned vt;         /* controlling virtual terminal, 0: none */
+        char *exe;           /* program, may be NULL */
+        char *session;       /* logind session, NULL: none */
+        bool session_remote; /* of that session; true when logind cannot tell */
+        char *seat;          /* of that session, NULL: none */
 } Peer;
 void peer_done(Peer *p);
 

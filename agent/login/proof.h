@@ -8,17 +8,18 @@
 #include "login/peer.h"
 #include "util/cleanup.h"
 
-/* What ties the stages of one login together (law 2): not the PAM handle, which does not cross sshd's fork, but the processes. A proof is what a stage established: it serves a later stage
- * of the same service when that one is called by the same process, by its parent (sshd: auth in a child, session in the monitor) or by its child. Kept in memory only: an agent that was restarted in the middle
- * of a login refuses the rest of it. */
+/* What ties the stages of one login together (law 2): not the PAM handle, which does not cross sshd's fork, but the
+ * processes. A proof is what a stage established: it serves a later stage of the same service when that one is called
+ * by the same process, by its parent (sshd: auth in a child, session in the monitor) or by its child. Kept in memory
+ * only: an agent that was restarted in the middle of a login refuses the rest of it. */
 
 #define PROOF_LIFETIME_USEC (10 * UINT64_C(60) * 1000000)
 
 typedef struct Proof {
         char *service;
-        char *account;    /* whose factors were verified; NULL when none (nobody in front) */
-        char *target;     /* whom the account stage let through; NULL before it */
-        char *person;     /* staff number of who sits there: for a shared ID the person named at login */
+        char *account; /* whose factors were verified; NULL when none (nobody in front) */
+        char *target;  /* whom the account stage let through; NULL before it */
+        char *person;  /* staff number of who sits there: for a shared ID the person named at login */
         char *name;
         unsigned factors;
         ProcessId process, parent;

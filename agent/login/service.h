@@ -5,18 +5,20 @@
 
 #include "policy/verdict.h"
 
-/* Law 2, the table: which PAM services there are, who acts in them and on whose behalf, what must have come before, and who may call. A service without a row is refused. */
+/* Law 2, the table: which PAM services there are, who acts in them and on whose behalf, what must have come before, and
+ * who may call. A service without a row is refused. */
 
 typedef struct Service {
         const char *name;
         Family family;
         bool actor_is_caller; /* PAM_USER is acted as; who acts is the caller's real uid. Else PAM_USER acts */
         bool needs_auth;      /* account and session stages need our own auth stage before them, tied by process */
-        bool root_free;       /* with a caller that root itself started, nobody is in front: judged as FAMILY_UNATTENDED, no auth needed */
-        bool self_is_proof;   /* when actor and PAM_USER are one, it is a person proving themselves: FAMILY_SELF */
-        bool any_caller;      /* a caller other than root may ask, about itself only */
-        bool patient;         /* prompts may stay open: a greeter waits for people */
-        bool own_session;     /* opens sessions that are worth a row and a trail */
+        bool root_free; /* with a caller that root itself started, nobody is in front: judged as FAMILY_UNATTENDED, no
+                           auth needed */
+        bool self_is_proof; /* when actor and PAM_USER are one, it is a person proving themselves: FAMILY_SELF */
+        bool any_caller;    /* a caller other than root may ask, about itself only */
+        bool patient;       /* prompts may stay open: a greeter waits for people */
+        bool own_session;   /* opens sessions that are worth a row and a trail */
 } Service;
 
 const Service *service_find(const char *name);

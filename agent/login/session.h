@@ -8,17 +8,18 @@
 #include "registry/registry.h"
 #include "trail/trail.h"
 
-/* Open sessions: a row in the local table and a trail entry in one transaction, and a watch on the process that opened it, so that a session whose login program dies is closed
- * in the trail too. Rows outlive an agent that is restarted. */
+/* Open sessions: a row in the local table and a trail entry in one transaction, and a watch on the process that opened
+ * it, so that a session whose login program dies is closed in the trail too. Rows outlive an agent that is restarted.
+ */
 
 typedef struct SessionList SessionList;
 
 typedef struct Session {
         char id[33];
-        char *account;  /* who acts */
+        char *account; /* who acts */
         char *person;
         char *name;
-        char *target;   /* acted as, or NULL */
+        char *target; /* acted as, or NULL */
         char *service;
         char *tty;
         char *origin;
@@ -31,8 +32,10 @@ int session_list_new(SessionList **ret, sd_event *event, Registry *registry, Tra
 SessionList *session_list_free(SessionList *l);
 DEFINE_CLEANUP(SessionList *, session_list_free)
 
-/* Opens: gives `s` an id, writes row and `entry` durably, then watches. Anything but 0: not open. Takes what `s` owns when it returns 0. */
+/* Opens: gives `s` an id, writes row and `entry` durably, then watches. Anything but 0: not open. Takes what `s` owns
+ * when it returns 0. */
 int session_open(SessionList *l, Session *s, uint64_t now_usec, Event *entry);
-/* Closes the session that this process, its parent or its child opened for the service, if there is one; recorded whatever happens. Whether there was one. */
+/* Closes the session that this process, its parent or its child opened for the service, if there is one; recorded
+ * whatever happens. Whether there was one. */
 bool session_close(SessionList *l, const char *service, const Peer *peer);
 size_t session_count(const SessionList *l);

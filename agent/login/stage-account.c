@@ -33,8 +33,11 @@ static void refuse(Transaction *t, const FactsData *d, const Verdict *v, Result 
         transaction_fail(t, result, reason_text(v->reason));
 }
 
-/* System accounts with nobody in front run all day; what they do is not a person's access. */
+/* System accounts with nobody in front run all day; what they do is not a person's access, unless a person became root
+ * before. */
 static bool is_quiet(const Transaction *t, const FactsData *d) {
+        if (t->peer.login_uid != (uid_t)-1 && t->peer.login_uid != 0)
+                return false;
         return (t->family == FAMILY_UNATTENDED || t->family == FAMILY_GREETER) && d->facts.system_account;
 }
 

@@ -9,7 +9,8 @@
 #include "login/transaction.h"
 #include "util/secret.h"
 
-/* Between the files of a transaction: transaction.c carries it, stage-auth.c and stage-account.c decide its stages, describe.c puts it into words. */
+/* Between the files of a transaction: transaction.c carries it, stage-auth.c and stage-account.c decide its stages,
+ * describe.c puts it into words. */
 
 typedef enum State {
         STATE_BEGIN,    /* nothing heard yet */
@@ -43,13 +44,13 @@ struct Transaction {
         const Service *service; /* NULL: no row */
         Family family;
         bool remote;
-        bool actor_is_root;     /* the caller stands for nobody: root itself started it */
+        bool actor_is_root; /* the caller stands for nobody: root itself started it */
         uid_t actor_uid;
-        char *actor;            /* account that acts; NULL: not known to NSS */
+        char *actor; /* account that acts; NULL: not known to NSS */
         Account *actor_nss, *user_nss;
         LookupQuery *query;
         bool looking_for_actor;
-        char *origin;           /* of attempts */
+        char *origin; /* of attempts */
 
         /* the password factor */
         Helper *helper;
@@ -73,7 +74,8 @@ void transaction_send_text(Transaction *t, MessageType type, const char *text);
 void transaction_prompt(Transaction *t, State next, PromptStyle style, const char *text);
 /* Sends RESULT and ends. */
 void transaction_finish(Transaction *t, Result result);
-/* Shows `text` (marked; may hold one %u for `count`) and finishes with the result, once the delay that failures are given is over. */
+/* Shows `text` (marked; may hold one %u for `count`) and finishes with the result, once the delay that failures are
+ * given is over. */
 void transaction_fail_later(Transaction *t, Result result, const char *text, unsigned count);
 /* The same at once. */
 void transaction_fail(Transaction *t, Result result, const char *text);
@@ -98,8 +100,10 @@ int transaction_judge(Transaction *t, bool authenticated, FactsData *ret_data, V
 /* A new entry with all that is known of the call; NULL when out of memory. */
 Event *transaction_event(Transaction *t, EventKind kind, const FactsData *d, const Verdict *v);
 /* Records a refusal; never fails. `v` may be NULL: then `reason` and the rule "default" stand. */
-void transaction_record_refused(Transaction *t, EventKind kind, const FactsData *d, const Verdict *v, const char *reason);
-/* Records what nobody honest sends; a flood is cut to ABUSE_MAX a minute, and the next one tells how many were left out. Takes nothing. */
+void transaction_record_refused(
+        Transaction *t, EventKind kind, const FactsData *d, const Verdict *v, const char *reason);
+/* Records what nobody honest sends; a flood is cut to ABUSE_MAX a minute, and the next one tells how many were left
+ * out. Takes nothing. */
 #define ABUSE_MAX 20
 void transaction_record_abuse(LoginContext *context, Event *e);
 /* What a person is told about a refusal by the evaluator; marked for translation. */

@@ -225,8 +225,8 @@ static void on_lookup(int r, Account *account, void *userdata) {
         run_stage(t);
 }
 
-/* Who acts: the real uid of a set-uid program; sudo makes itself root in full, and names its user in PAM_RUSER, where
- * the kernel's login uid stands behind it. */
+/* Who acts: the real uid of a set-uid program. sudo makes itself root in full, and says in PAM_RUSER who called it;
+ * where it does not, the kernel's login uid stands. */
 static int find_actor(Transaction *t) {
         uid_t uid = t->peer.real_uid;
 
@@ -236,20 +236,19 @@ static int find_actor(Transaction *t) {
                 return 0;
         }
 
+        t->looking_for_actor = true;
         if (uid == 0 && strncmp(t->service_name, "sudo", 4) == 0) {
-                if (t->ruser && *t->ruser && strcmp(t->ruser, "root") != 0) {
+                if (t->ruser && strcmp(t->ruser, "root") != 0) {
                         if (!account_valid(t->ruser))
                                 return -EPROTO;
                         t->actor = strdup(t->ruser);
-                        t->looking_for_actor = true;
                         return t->actor ? lookup_name(t->context->lookup, t->ruser, on_lookup, t, &t->query) : -ENOMEM;
                 }
-                if (t->peer.login_uid != (uid_t)-1)
+                if (!t->ruser && t->peer.login_uid != (uid_t)-1)
                         uid = t->peer.login_uid;
         }
         t->actor_is_root = uid == 0;
         t->actor_uid = uid;
-        t->looking_for_actor = true;
         return lookup_uid(t->context->lookup, uid, on_lookup, t, &t->query);
 }
 

@@ -10,7 +10,8 @@ typedef struct Transaction Transaction;
 typedef void (*transaction_fn)(Transaction *t, void *userdata);
 
 /* Takes `fd` and what `peer` owns, also on failure. */
-int transaction_new(Transaction **ret, LoginContext *context, int fd, Peer *peer, transaction_fn on_end, void *userdata);
+int transaction_new(
+        Transaction **ret, LoginContext *context, int fd, Peer *peer, transaction_fn on_end, void *userdata);
 Transaction *transaction_free(Transaction *t);
 DEFINE_CLEANUP(Transaction *, transaction_free)
 uid_t transaction_uid(const Transaction *t);

@@ -7,8 +7,9 @@
 #include "config/config.h"
 #include "trail/trail.h"
 
-/* Whether CLOCK_REALTIME may be believed. The newest trail entry is its floor; while running it is compared with CLOCK_BOOTTIME. Once in doubt, it stays so (also over a restart) until an
- * administrator confirms; time-bound rules are closed meanwhile. */
+/* Whether CLOCK_REALTIME may be believed. The newest trail entry is its floor; while running it is compared with
+ * CLOCK_BOOTTIME. Once in doubt, it stays so (also over a restart) until an administrator confirms; time-bound rules
+ * are closed meanwhile. */
 typedef struct TrustedClock {
         Registry *registry;
         Trail *trail;
@@ -21,6 +22,7 @@ typedef struct TrustedClock {
 int trusted_clock_init(TrustedClock *c, Registry *registry, Trail *trail, const Config *config);
 /* Looks at the clock; records the moment it falls into doubt. Returns whether it is trusted, the time in *ret_now. */
 bool trusted_clock_now(TrustedClock *c, uint64_t *ret_now);
-/* An administrator has looked at it. Within the caller's open transaction (the caller records CLOCK_CONFIRMED in it); call _confirmed() once that is committed. */
+/* An administrator has looked at it. Within the caller's open transaction (the caller records CLOCK_CONFIRMED in it);
+ * call _confirmed() once that is committed. */
 int trusted_clock_confirm(TrustedClock *c);
 void trusted_clock_confirmed(TrustedClock *c);

@@ -3,8 +3,9 @@
 
 #include <stdbool.h>
 
-/* Hours of a week: comma-separated `DAYS HH:MM-HH:MM`, DAYS a day (mon…sun), a range (mon-fri, sat-mon wraps), or daily. An end before the
- * start runs past midnight (the day is that of the start); 24:00 is allowed as an end. PURE. */
+/* Hours of a week: comma-separated `DAYS HH:MM-HH:MM`, DAYS a day (mon…sun), a range (mon-fri, sat-mon wraps), or
+ * daily. An end before the start runs past midnight (the day is that of the start); 24:00 is allowed as an end. PURE.
+ */
 
 #define HOURS_MAX 16
 

@@ -72,7 +72,7 @@ bool terminal_match(TerminalKind kind, const char *selector, const char *name, c
 }
 
 typedef struct ServiceMatch {
-        bool listed;   /* the list covers the service */
+        bool listed;   /* the list covers the service; for a remote one that is not enough */
         bool explicit; /* it names the service or @remote */
 } ServiceMatch;
 
@@ -85,7 +85,7 @@ static ServiceMatch services_match(const char *list, const Facts *f) {
 
         for (size_t n; list += strspn(list, " "), (n = strcspn(list, " ")) > 0; list += n) {
                 if (n == 1 && *list == '*')
-                        m.listed |= f->family != FAMILY_REMOTE;
+                        m.listed = true;
                 else if (*list == '@') {
                         bool same = strlen(family) == n - 1 && memcmp(list + 1, family, n - 1) == 0;
 

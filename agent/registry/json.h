@@ -9,7 +9,8 @@ static inline void json_putp(json_object **o) {
         json_object_put(*o);
 }
 
-/* Sets the fields that `fields` has, checked one by one. Unknown ones are refused. With `change`, "version" is taken into row->version as well. */
+/* Sets the fields that `fields` has, checked one by one. Unknown ones are refused. With `change`, "version" is taken
+ * into row->version as well. */
 int row_from_json(Registry *r, const Noun *noun, json_object *fields, bool change, Row *row, RegistryError *e);
 
 /* uuid, origin, version, updated and all fields that have a value. */

@@ -24,7 +24,7 @@ typedef struct Field {
         const char *column;
         FieldType type;
         bool required;
-        bool fixed; /* cannot be changed, because others refer to the row by it */
+        bool fixed;  /* cannot be changed, because others refer to the row by it */
         size_t size; /* TYPE_TEXT: most bytes */
         text_check_fn check;
         int64_t min, max, initial; /* TYPE_INT, TYPE_BOOL */
@@ -54,8 +54,8 @@ typedef int (*row_use_fn)(Registry *r, const Row *row, RegistryError *e);
 typedef struct Noun {
         const char *name;
         const char *table;
-        const char *key;    /* SQL of the name that rows go by besides their uuid, or NULL */
-        const char *order;  /* SQL; the table is n */
+        const char *key;   /* SQL of the name that rows go by besides their uuid, or NULL */
+        const char *order; /* SQL; the table is n */
         const Field *fields;
         size_t n_fields;
         row_check_fn check;
@@ -112,5 +112,6 @@ int user_use(Registry *r, const Row *row, RegistryError *e);
 int terminal_use(Registry *r, const Row *row, RegistryError *e);
 int scope_use(Registry *r, const Row *row, RegistryError *e);
 
-/* Whether a designation lies inside its scope (outside.c): 0, REGISTRY_E_OUTSIDE, or REGISTRY_E_INVALID when it could never match. */
+/* Whether a designation lies inside its scope (outside.c): 0, REGISTRY_E_OUTSIDE, or REGISTRY_E_INVALID when it could
+ * never match. */
 int designation_inside(Registry *r, const Row *designation, const Row *scope, RegistryError *e);

@@ -5,7 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Points in time as people write them: RFC 3339 (`2026-04-01T08:30:00+09:00`, `…Z`; without an offset in local time, seconds may be left out), or a date
+/* Points in time as people write them: RFC 3339 (`2026-04-01T08:30:00+09:00`, `…Z`; without an offset in local time,
+ * seconds may be left out), or a date
  * (`2026-04-01`), which as a beginning is its first moment and as an end its last, both in local time. */
 
 #define WHEN_SIZE 32

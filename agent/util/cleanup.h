@@ -6,31 +6,31 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define _cleanup_(f)  __attribute__((cleanup(f)))
-#define _printf_(a,b) __attribute__((format(printf, a, b)))
+#define _cleanup_(f)   __attribute__((cleanup(f)))
+#define _printf_(a, b) __attribute__((format(printf, a, b)))
 
-#define TAKE_PTR(p)                      \
-        ({                               \
-                typeof(p) *_pp = &(p);   \
-                typeof(p) _p = *_pp;     \
-                *_pp = NULL;             \
-                _p;                      \
+#define TAKE_PTR(p)                                                                                                    \
+        ({                                                                                                             \
+                typeof(p) *_pp = &(p);                                                                                 \
+                typeof(p) _p = *_pp;                                                                                   \
+                *_pp = NULL;                                                                                           \
+                _p;                                                                                                    \
         })
-#define TAKE_FD(fd)           \
-        ({                    \
-                int *_pf = &(fd); \
-                int _f = *_pf; \
-                *_pf = -EBADF; \
-                _f;           \
+#define TAKE_FD(fd)                                                                                                    \
+        ({                                                                                                             \
+                int *_pf = &(fd);                                                                                      \
+                int _f = *_pf;                                                                                         \
+                *_pf = -EBADF;                                                                                         \
+                _f;                                                                                                    \
         })
 
 #define ELEMENTSOF(x) (sizeof(x) / sizeof((x)[0]))
 
 /* static inline void TYPE_p(TYPE *p) for _cleanup_(), from a function that accepts NULL */
-#define DEFINE_CLEANUP(type, func)                \
-        static inline void func##_p(type *p) {    \
-                if (*p)                           \
-                        func(*p);                 \
+#define DEFINE_CLEANUP(type, func)                                                                                     \
+        static inline void func##_p(type *p) {                                                                         \
+                if (*p)                                                                                                \
+                        func(*p);                                                                                      \
         }
 
 static inline void free_p(void *p) {

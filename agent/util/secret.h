@@ -6,7 +6,8 @@
 
 #include "keishi/protocol.h"
 
-/* A typed secret. There is no function that prints or copies one into text; it is wiped by secret_done(), also through _cleanup_(secret_done). */
+/* A typed secret. There is no function that prints or copies one into text; it is wiped by secret_done(), also through
+ * _cleanup_(secret_done). */
 typedef struct Secret {
         size_t size;
         char bytes[KEISHI_ANSWER_MAX];

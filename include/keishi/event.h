@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Kinds and fields of trail events. The names are an interface: SIEM rules are written against them. A kind has a MESSAGE_ID and an entry in both
- * catalogues (packaging/catalog). Both tables are only ever appended to: the number of a kind is stored in the outbox, and the order of the fields is the
- * canonical order of an entry. */
+/* Kinds and fields of trail events. The names are an interface: SIEM rules are written against them. A kind has a
+ * MESSAGE_ID and an entry in both catalogues (packaging/catalog). Both tables are only ever appended to: the number of
+ * a kind is stored in the outbox, and the order of the fields is the canonical order of an entry. */
 
+/* Tables, one row a line. */
+/* clang-format off */
 #define KEISHI_EVENT_KINDS(X)                                                                                              \
         /* kind, name, MESSAGE_ID, priority (syslog), MESSAGE */                                                           \
         X(LOGIN_GRANTED, "login-granted", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e01", 6, "access granted")                         \
@@ -76,3 +78,4 @@ typedef enum EventField {
         _FIELD_MAX,
         _FIELD_INVALID = -1,
 } EventField;
+/* clang-format on */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Where things are on an installed terminal. Every program of ours takes a root prefix (--root=DIR, or root=DIR for the PAM
- * module, from root's own /etc/pam.d) that is put in front of these, so that tests run on private directories. */
+/* Where things are on an installed terminal. Every program of ours takes a root prefix (--root=DIR, or root=DIR for the
+ * PAM module, from root's own /etc/pam.d) that is put in front of these, so that tests run on private directories. */
 
 #define KEISHI_RUN_DIR           "/run/keishi"
 #define KEISHI_PAM_SOCKET        "/run/keishi/pam.sock"
@@ -17,5 +17,5 @@
 #define KEISHI_LIBEXEC_DIR       "/usr/libexec/keishi"
 #define KEISHI_PAM_DIR           "/etc/pam.d"
 
-#define KEISHI_BUS_NAME          "org.keishi1"
-#define KEISHI_BUS_PATH          "/org/keishi1"
+#define KEISHI_BUS_NAME "org.keishi1"
+#define KEISHI_BUS_PATH "/org/keishi1"

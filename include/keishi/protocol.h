@@ -3,11 +3,13 @@
 
 #include <stdint.h>
 
-/* What pam_keishi and keishid say to each other on /run/keishi/pam.sock (AF_UNIX, SOCK_SEQPACKET: one message, one packet).
+/* What pam_keishi and keishid say to each other on /run/keishi/pam.sock (AF_UNIX, SOCK_SEQPACKET: one message, one
+ * packet).
  *
- * A message is a MessageHeader and `length` bytes of items; an item is an ItemHeader and `length` bytes of value. Numbers are in
- * host byte order (the socket never leaves the machine). Strings carry no terminating zero and may hold none. A message with a
- * wrong magic, version, length, an unknown type or item, or an item given twice, ends the connection.
+ * A message is a MessageHeader and `length` bytes of items; an item is an ItemHeader and `length` bytes of value.
+ * Numbers are in host byte order (the socket never leaves the machine). Strings carry no terminating zero and may hold
+ * none. A message with a wrong magic, version, length, an unknown type or item, or an item given twice, ends the
+ * connection.
  *
  * One connection is one PAM call:
  *   module → BEGIN      what is called, by which service, for whom
@@ -55,22 +57,23 @@ typedef enum MessageType {
 } MessageType;
 
 typedef enum MessageItem {
-        ITEM_STAGE = 1,       /* BEGIN: uint32, Stage */
-        ITEM_FLAGS,           /* BEGIN: uint32, FLAG_… */
-        ITEM_SERVICE,         /* BEGIN: PAM_SERVICE */
-        ITEM_USER,            /* BEGIN: PAM_USER */
-        ITEM_USER_LENGTH,     /* BEGIN: uint32, instead of ITEM_USER when the name is longer than KEISHI_NAME_MAX */
-        ITEM_RUSER,           /* BEGIN: PAM_RUSER */
-        ITEM_RHOST,           /* BEGIN: PAM_RHOST */
-        ITEM_TTY,             /* BEGIN: PAM_TTY */
-        ITEM_LOCALE,          /* BEGIN: the caller's message locale, as in LC_MESSAGES; absent when it has none */
-        ITEM_TEXT,            /* PROMPT, INFORM, ERROR: what to show; ANSWER: what was typed */
-        ITEM_PROMPT_STYLE,    /* PROMPT: uint32, PromptStyle */
-        ITEM_RESULT,          /* RESULT: uint32, Result */
+        ITEM_STAGE = 1,    /* BEGIN: uint32, Stage */
+        ITEM_FLAGS,        /* BEGIN: uint32, FLAG_… */
+        ITEM_SERVICE,      /* BEGIN: PAM_SERVICE */
+        ITEM_USER,         /* BEGIN: PAM_USER */
+        ITEM_USER_LENGTH,  /* BEGIN: uint32, instead of ITEM_USER when the name is longer than KEISHI_NAME_MAX */
+        ITEM_RUSER,        /* BEGIN: PAM_RUSER */
+        ITEM_RHOST,        /* BEGIN: PAM_RHOST */
+        ITEM_TTY,          /* BEGIN: PAM_TTY */
+        ITEM_LOCALE,       /* BEGIN: the caller's message locale, as in LC_MESSAGES; absent when it has none */
+        ITEM_TEXT,         /* PROMPT, INFORM, ERROR: what to show; ANSWER: what was typed */
+        ITEM_PROMPT_STYLE, /* PROMPT: uint32, PromptStyle */
+        ITEM_RESULT,       /* RESULT: uint32, Result */
         _ITEM_MAX,
 } MessageItem;
 
-/* The PAM function that was called; PRELIM and UPDATE are the two phases of pam_sm_chauthtok. pam_sm_setcred does not ask: keishi gives no credentials. */
+/* The PAM function that was called; PRELIM and UPDATE are the two phases of pam_sm_chauthtok. pam_sm_setcred does not
+ * ask: keishi gives no credentials. */
 typedef enum Stage {
         STAGE_AUTH = 1,
         STAGE_ACCOUNT,
@@ -81,28 +84,29 @@ typedef enum Stage {
         _STAGE_MAX,
 } Stage;
 
-#define FLAG_SILENT           (1u << 0) /* PAM_SILENT: no INFORM or ERROR is shown */
-#define FLAG_DISALLOW_NULL    (1u << 1) /* PAM_DISALLOW_NULL_AUTHTOK; recorded only, an empty password is never one */
-#define FLAG_CHANGE_EXPIRED   (1u << 2) /* PAM_CHANGE_EXPIRED_AUTHTOK */
+#define FLAG_SILENT         (1u << 0) /* PAM_SILENT: no INFORM or ERROR is shown */
+#define FLAG_DISALLOW_NULL  (1u << 1) /* PAM_DISALLOW_NULL_AUTHTOK; recorded only, an empty password is never one */
+#define FLAG_CHANGE_EXPIRED (1u << 2) /* PAM_CHANGE_EXPIRED_AUTHTOK */
 
 typedef enum PromptStyle {
         PROMPT_ECHO_ON = 1,
         PROMPT_ECHO_OFF,
-        PROMPT_PASSWORD, /* as ECHO_OFF; on success the module sets PAM_AUTHTOK to the answer for the modules after it */
+        PROMPT_PASSWORD, /* as ECHO_OFF; on success the module sets PAM_AUTHTOK to the answer for the modules after it
+                          */
         _PROMPT_MAX,
 } PromptStyle;
 
 /* How a call ended, and what the module returns for it. Anything else is PAM_SYSTEM_ERR. None of them is PAM_IGNORE. */
 typedef enum Result {
-        RESULT_SUCCESS = 1,      /* PAM_SUCCESS */
-        RESULT_AUTH_ERR,         /* PAM_AUTH_ERR */
-        RESULT_PERM_DENIED,      /* PAM_PERM_DENIED */
-        RESULT_MAXTRIES,         /* PAM_MAXTRIES */
-        RESULT_ACCT_EXPIRED,     /* PAM_ACCT_EXPIRED */
-        RESULT_AUTHTOK_ERR,      /* PAM_AUTHTOK_ERR */
-        RESULT_SESSION_ERR,      /* PAM_SESSION_ERR */
-        RESULT_CONV_ERR,         /* PAM_CONV_ERR */
-        RESULT_SYSTEM_ERR,       /* PAM_SYSTEM_ERR */
-        RESULT_UNAVAILABLE,      /* the agent runs but cannot decide (registry unusable): as if there were no agent */
+        RESULT_SUCCESS = 1,  /* PAM_SUCCESS */
+        RESULT_AUTH_ERR,     /* PAM_AUTH_ERR */
+        RESULT_PERM_DENIED,  /* PAM_PERM_DENIED */
+        RESULT_MAXTRIES,     /* PAM_MAXTRIES */
+        RESULT_ACCT_EXPIRED, /* PAM_ACCT_EXPIRED */
+        RESULT_AUTHTOK_ERR,  /* PAM_AUTHTOK_ERR */
+        RESULT_SESSION_ERR,  /* PAM_SESSION_ERR */
+        RESULT_CONV_ERR,     /* PAM_CONV_ERR */
+        RESULT_SYSTEM_ERR,   /* PAM_SYSTEM_ERR */
+        RESULT_UNAVAILABLE,  /* the agent runs but cannot decide (registry unusable): as if there were no agent */
         _RESULT_MAX,
 } Result;

@@ -4,18 +4,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* A spool is a preallocated file of fixed-size slots, so that writing one needs neither a free block nor a lock manager. Two
- * files have this form: the break-glass spool (written by pam_keishi, imported by keishid) and the reserve (written and
- * imported by keishid, for what closes while the registry cannot be written).
+/* A spool is a preallocated file of fixed-size slots, so that writing one needs neither a free block nor a lock
+ * manager. Two files have this form: the break-glass spool (written by pam_keishi, imported by keishid) and the reserve
+ * (written and imported by keishid, for what closes while the registry cannot be written).
  *
  * File: KEISHI_SPOOL_SLOTS slots of KEISHI_SPOOL_SLOT_SIZE bytes, created full of zeros by keishid (mode 0600, root).
- * Slot: SpoolSlotHeader, then `length` bytes of text: lines NAME=value, UTF-8, no control characters, each ended by '\n'.
- * Reserve: a line EVENT= (name of the kind), BOOT= (boot id), CUT=1 when not all fields fitted, and lines with names of the fields of keishi/event.h, whose
- * values are in their canonical, escaped form. Break-glass: lines SERVICE=, ACCOUNT=, TTY=, STAGE=, PID=, whose values are plain text.
- * A slot is free when its magic is zero. The writer takes an exclusive flock on the file, finds the first free slot, writes
- * the text first, fdatasync()s, then the header with its magic, fdatasync()s: a slot cut by a power loss reads as free.
- * The importer copies a slot into the outbox, commits, then zeroes the magic and fdatasync()s.
- * Numbers are in host byte order: the file never leaves the machine. */
+ * Slot: SpoolSlotHeader, then `length` bytes of text: lines NAME=value, UTF-8, no control characters, each ended by
+ * '\n'. Reserve: a line EVENT= (name of the kind), BOOT= (boot id), CUT=1 when not all fields fitted, and lines with
+ * names of the fields of keishi/event.h, whose values are in their canonical, escaped form. Break-glass: lines
+ * SERVICE=, ACCOUNT=, TTY=, STAGE=, PID=, whose values are plain text. A slot is free when its magic is zero. The
+ * writer takes an exclusive flock on the file, finds the first free slot, writes the text first, fdatasync()s, then the
+ * header with its magic, fdatasync()s: a slot cut by a power loss reads as free. The importer copies a slot into the
+ * outbox, commits, then zeroes the magic and fdatasync()s. Numbers are in host byte order: the file never leaves the
+ * machine. */
 
 #define KEISHI_SPOOL_MAGIC     0x3176504bu /* "KPv1" */
 #define KEISHI_SPOOL_SLOT_SIZE 1024u

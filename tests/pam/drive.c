@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A PAM application for tests: runs the calls named on the command line on one handle, answers prompts from a list, and prints what happened, one line each.
+/* A PAM application for tests: runs the calls named on the command line on one handle, answers prompts from a list, and
+ * prints what happened, one line each.
  *
  *   drive [OPTIONS] SERVICE USER CALL...
- *   CALL: auth setcred account open close password=prelim-and-update, fork (go on in a child, parent exits with its status), kill-agent=PID, authtok (print what modules after ours find)
- *   -a TEXT  next answer   -n  answer NULL   -f  conversation fails   -t TTY -r RHOST -u RUSER   -U UID  become this uid first   -s USER  set PAM_USER before the next calls
+ *   CALL: auth setcred account open close password=prelim-and-update, fork (go on in a child, parent exits with its
+ * status), kill-agent=PID, authtok (print what modules after ours find) -a TEXT  next answer   -n  answer NULL   -f
+ * conversation fails   -t TTY -r RHOST -u RUSER   -U UID  become this uid first   -s USER  set PAM_USER before the next
+ * calls
  */
 
 #include <security/pam_appl.h>
@@ -127,7 +130,8 @@ int main(int argc, char **argv) {
                 }
         if (argc - optind < 3)
                 return 2;
-        if (uid >= 0 && (setresgid((gid_t)uid, (gid_t)uid, (gid_t)uid) < 0 || setresuid((uid_t)uid, (uid_t)uid, (uid_t)uid) < 0)) {
+        if (uid >= 0 && (setresgid((gid_t)uid, (gid_t)uid, (gid_t)uid) < 0 ||
+                                setresuid((uid_t)uid, (uid_t)uid, (uid_t)uid) < 0)) {
                 perror("drive: setresuid");
                 return 2;
         }
