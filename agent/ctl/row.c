@@ -148,12 +148,29 @@ static ExitCode fields_from_args(const Ctl *ctl, const Verb *verb, const Args *a
         return CTL_DONE;
 }
 
+/* All of stdin: /dev/stdin cannot be opened anew when another user opened it. */
+static int read_stdin(char **ret) {
+        _cleanup_free_ char *text = malloc(JSON_TEXT_MAX + 2);
+        size_t size;
+
+        if (!text)
+                return -ENOMEM;
+        size = fread(text, 1, JSON_TEXT_MAX + 1, stdin);
+        if (ferror(stdin))
+                return -EIO;
+        if (size > JSON_TEXT_MAX)
+                return -EFBIG;
+        text[size] = '\0';
+        *ret = TAKE_PTR(text);
+        return 0;
+}
+
 /* --fields FILE: a JSON object, "-" for stdin. */
 static ExitCode fields_from_file(const Ctl *ctl, const char *path, json_object **ret) {
         _cleanup_free_ char *text = NULL;
         int r;
 
-        r = io_read_file(AT_FDCWD, strcmp(path, "-") == 0 ? "/dev/stdin" : path, JSON_TEXT_MAX, &text, NULL);
+        r = strcmp(path, "-") == 0 ? read_stdin(&text) : io_read_file(AT_FDCWD, path, JSON_TEXT_MAX, &text, NULL);
         if (r < 0)
                 return ctl_error(ctl, CTL_FAILED, "%s: %s", path, strerror(-r));
         r = json_parse_object(text, ret);

@@ -47,6 +47,12 @@ def crypt_sha512(password):
     return library.crypt(password.encode(), b"$6$rounds=1000$keishi00$").decode()
 
 
+def has_other_users():
+    """Whether processes can be started as other users than root."""
+    with open("/proc/self/uid_map") as f:
+        return os.geteuid() == 0 and any(int(line.split()[0]) <= 2001 < int(line.split()[0]) + int(line.split()[2]) for line in f)
+
+
 def wait_for(what, predicate, seconds=10.0):
     """Polls a fact that has no event of its own, at most `seconds` long."""
     end = time.monotonic() + seconds
@@ -150,11 +156,15 @@ class Rig:
             LC_ALL="C.UTF-8",
         )
 
+    def names(self):
+        """The environment of programs that only need the accounts: the bus daemon and keishictl."""
+        return dict(os.environ, LD_PRELOAD="libnss_wrapper.so", NSS_WRAPPER_PASSWD=self.path("etc/passwd"), NSS_WRAPPER_GROUP=self.path("etc/group"), LC_ALL="C.UTF-8")
+
     def start_bus(self):
         self.bus_address = "unix:path=" + self.dir + "/bus"
         self.write("bus.conf", '<busconfig><type>system</type><listen>%s</listen><auth>EXTERNAL</auth><policy context="default"><allow user="*"/>'
                    '<allow own="*"/><allow send_destination="*"/><allow receive_sender="*"/></policy></busconfig>' % self.bus_address)
-        self.bus = subprocess.Popen(["dbus-daemon", "--config-file=" + self.path("bus.conf"), "--nofork", "--nopidfile"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.bus = subprocess.Popen(["dbus-daemon", "--config-file=" + self.path("bus.conf"), "--nofork", "--nopidfile"], env=self.names(), stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for("the bus", lambda: os.path.exists(self.dir + "/bus"))
 
     def start_agent(self):
