@@ -266,13 +266,14 @@ static int create_database(const char *path, RegistryError *ret_error) {
 /* Makes sure of a file that is ours alone, and tells whether the last user of it left its log behind. */
 static int prepare_file(const char *path, bool *ret_orderly, RegistryError *ret_error) {
         _cleanup_free_ char *log = NULL;
-        bool log_used;
+        bool log_there, log_used;
         struct stat st;
         int r;
 
         if (asprintf(&log, "%s-wal", path) < 0)
                 return -ENOMEM;
-        log_used = lstat(log, &st) == 0 && st.st_size > 0;
+        log_there = lstat(log, &st) == 0; /* SQLite removes it when the last connection is closed */
+        log_used = log_there && st.st_size > 0;
 
         if (lstat(path, &st) < 0) {
                 if (errno != ENOENT)
@@ -297,7 +298,7 @@ static int prepare_file(const char *path, bool *ret_orderly, RegistryError *ret_
         if (st.st_size == 0)
                 return registry_error(ret_error, REGISTRY_E_UNUSABLE, "",
                         "%s is empty: it was truncated; restore it, or remove it and set the terminal up again", path);
-        *ret_orderly = !log_used;
+        *ret_orderly = !log_there;
         return 0;
 }
 
