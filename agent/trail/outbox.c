@@ -151,12 +151,12 @@ int outbox_insert(Outbox *o, uint64_t seq, uint64_t time_usec, int kind, const c
         return write_meta(o, seq, time_usec);
 }
 
-int outbox_persist(Outbox *o) {
+int outbox_touch(Outbox *o) {
         int r;
 
-        if (!o->loaded || o->handed == o->persisted)
-                return 0;
-        r = registry_begin(o->registry);
+        r = outbox_load(o);
+        if (r == 0)
+                r = registry_begin(o->registry);
         if (r != 0)
                 return r;
         r = write_meta(o, o->last_seq, o->last_time);
@@ -168,6 +168,10 @@ int outbox_persist(Outbox *o) {
         }
         o->persisted = o->handed;
         return 0;
+}
+
+int outbox_persist(Outbox *o) {
+        return o->loaded && o->handed != o->persisted ? outbox_touch(o) : 0;
 }
 
 int outbox_first(Outbox *o, uint64_t *ret_seq) {

@@ -34,7 +34,9 @@ int outbox_load(Outbox *o);
 int outbox_next(Outbox *o, uint64_t *ret_seq);
 /* Stores an entry and, with it, the place up to which journald has entries. */
 int outbox_insert(Outbox *o, uint64_t seq, uint64_t time_usec, int kind, const char *entry, size_t size);
-/* Stores that place alone, in a transaction of its own, when it has moved. */
+/* Stores that place alone, in a transaction of its own: shows whether the registry can be written. */
+int outbox_touch(Outbox *o);
+/* The same, but only when the place has moved. */
 int outbox_persist(Outbox *o);
 
 /* Number of the oldest entry that is still here; 0: none. */

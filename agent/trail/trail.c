@@ -202,19 +202,31 @@ uint64_t trail_floor(Trail *t) {
         return t->outbox.last_time;
 }
 
+/* Whether an entry could be recorded now. After a failure only a write shows it; else it is enough that nobody holds
+ * the lock. */
+static bool probe(Trail *t) {
+        int r;
+
+        if (registry_in_transaction(t->registry))
+                return t->writable;
+        if (!t->writable) {
+                if (outbox_touch(&t->outbox) != 0)
+                        return false;
+                trail_kick(t);
+                return true;
+        }
+        r = registry_begin(t->registry);
+        registry_rollback(t->registry);
+        return r == 0;
+}
+
 int trail_status(Trail *t, TrailStatus *ret) {
-        TrailStatus status = {
-                .reserve_used = spool_is_open(&t->reserve) ? t->reserve.used : 0,
-                .reserve_slots = spool_is_open(&t->reserve) ? KEISHI_SPOOL_SLOTS : 0,
-                .outbox_writable = t->writable,
-        };
+        TrailStatus status = { .outbox_writable = probe(t) };
         uint64_t first = 0;
 
-        if (!registry_in_transaction(t->registry)) {
-                int r = registry_begin(t->registry);
-
-                registry_rollback(t->registry);
-                status.outbox_writable = status.outbox_writable && r == 0;
+        if (spool_is_open(&t->reserve)) {
+                status.reserve_used = t->reserve.used;
+                status.reserve_slots = KEISHI_SPOOL_SLOTS;
         }
         if ((!t->outbox.loaded && outbox_load(&t->outbox) != 0) || outbox_first(&t->outbox, &first) != 0)
                 status.outbox_writable = false;

@@ -334,8 +334,8 @@ static void test_what_opens_is_refused_while_the_registry_is_locked(void **state
         assert_false(status(f).outbox_writable);
         assert_int_equal(status(f).reserve_used, 0);
         unlock_registry(f);
-        record(f, 3);
         assert_true(status(f).outbox_writable);
+        record(f, 3);
         assert_no_holes(f, 2);
 }
 
