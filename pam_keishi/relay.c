@@ -15,7 +15,7 @@
 #include "keishi/message.h"
 #include "keishi/paths.h"
 
-/* How long one call may take in all, whatever the agent says. */
+/* How long one call may take in all, whatever the agent says; the time that people take to answer is theirs. */
 #define RELAY_TOTAL_SEC 3600
 
 typedef struct Relay {
@@ -103,7 +103,7 @@ static int relay_send(Relay *r, const MessageBuilder *b) {
 }
 
 static int relay_receive(Relay *r, unsigned char *bytes, Message *ret) {
-        for (;;) {
+        for (bool reset = false;;) {
                 ssize_t n;
                 int k;
 
@@ -114,6 +114,12 @@ static int relay_receive(Relay *r, unsigned char *bytes, Message *ret) {
                 n = recv(r->fd, bytes, KEISHI_MESSAGE_MAX, MSG_TRUNC);
                 if (n < 0 && (errno == EAGAIN || errno == EINTR))
                         continue;
+                /* Said once when the agent ended without reading what we sent last; what it sent before is still there.
+                 */
+                if (n < 0 && errno == ECONNRESET && !reset) {
+                        reset = true;
+                        continue;
+                }
                 if (n < 0)
                         return -errno;
                 if (n == 0)
@@ -144,10 +150,11 @@ static const char *caller_locale(void) {
         return NULL;
 }
 
-static int relay_begin(Relay *r, Stage stage) {
+/* What the call is about. PAM_USER may have to be asked for, which takes as long as a person takes: nobody waits for it
+ * at the other end. */
+static int relay_describe(Relay *r, Stage stage, MessageBuilder *ret) {
         const void *service = NULL, *rhost = NULL;
         const char *user = NULL;
-        MessageBuilder b;
         uint32_t flags = 0;
         int k;
 
@@ -170,23 +177,25 @@ static int relay_begin(Relay *r, Stage stage) {
         if (r->flags & PAM_CHANGE_EXPIRED_AUTHTOK)
                 flags |= FLAG_CHANGE_EXPIRED;
 
-        message_init(&b, MESSAGE_BEGIN);
-        message_add_uint(&b, ITEM_STAGE, stage);
-        message_add_uint(&b, ITEM_FLAGS, flags);
-        message_add_text(&b, ITEM_SERVICE, service);
+        message_init(ret, MESSAGE_BEGIN);
+        message_add_uint(ret, ITEM_STAGE, stage);
+        message_add_uint(ret, ITEM_FLAGS, flags);
+        message_add_text(ret, ITEM_SERVICE, service);
         if (strlen(user) <= KEISHI_NAME_MAX)
-                message_add_text(&b, ITEM_USER, user);
+                message_add_text(ret, ITEM_USER, user);
         else
-                message_add_uint(&b, ITEM_USER_LENGTH, strlen(user) > UINT32_MAX ? UINT32_MAX : (uint32_t)strlen(user));
-        add_item(&b, r->pamh, PAM_RUSER, ITEM_RUSER);
-        add_item(&b, r->pamh, PAM_RHOST, ITEM_RHOST);
-        add_item(&b, r->pamh, PAM_TTY, ITEM_TTY);
-        message_add_text(&b, ITEM_LOCALE, caller_locale());
-        return relay_send(r, &b);
+                message_add_uint(
+                        ret, ITEM_USER_LENGTH, strlen(user) > UINT32_MAX ? UINT32_MAX : (uint32_t)strlen(user));
+        add_item(ret, r->pamh, PAM_RUSER, ITEM_RUSER);
+        add_item(ret, r->pamh, PAM_RHOST, ITEM_RHOST);
+        add_item(ret, r->pamh, PAM_TTY, ITEM_TTY);
+        message_add_text(ret, ITEM_LOCALE, caller_locale());
+        return 0;
 }
 
 static int relay_prompt(Relay *r, const Message *m) {
         uint32_t style = m->number[ITEM_PROMPT_STYLE];
+        time_t asked = seconds();
         char *answer = NULL;
         MessageBuilder b;
         int k;
@@ -196,6 +205,7 @@ static int relay_prompt(Relay *r, const Message *m) {
 
         k = pam_prompt(r->pamh, style == PROMPT_ECHO_ON ? PAM_PROMPT_ECHO_ON : PAM_PROMPT_ECHO_OFF, &answer, "%.*s",
                 (int)m->size[ITEM_TEXT], m->text[ITEM_TEXT]);
+        r->deadline += seconds() - asked;
         if (k != PAM_SUCCESS || !answer || strlen(answer) > KEISHI_ANSWER_MAX) {
                 wipe(answer);
                 message_init(&b, MESSAGE_CANCEL);
@@ -289,10 +299,19 @@ static int relay_loop(Relay *r, bool *ret_absent) {
 }
 
 int relay_call(pam_handle_t *pamh, Stage stage, int flags, const char *root, bool *ret_absent) {
-        Relay r = { .pamh = pamh, .flags = flags, .deadline = seconds() + RELAY_TOTAL_SEC };
+        Relay r = { .pamh = pamh, .flags = flags };
         int result = PAM_SYSTEM_ERR, k;
+        MessageBuilder b;
 
         *ret_absent = false;
+        k = relay_describe(&r, stage, &b);
+        if (k == -ECANCELED)
+                return PAM_CONV_ERR;
+        if (k < 0) {
+                pam_syslog(pamh, LOG_ERR, "the call cannot be carried: %s", strerror(-k));
+                return PAM_SYSTEM_ERR;
+        }
+
         r.fd = relay_connect(root);
         if (r.fd < 0) {
                 pam_syslog(pamh, LOG_ALERT, "the agent does not run: %s", strerror(-r.fd));
@@ -300,11 +319,10 @@ int relay_call(pam_handle_t *pamh, Stage stage, int flags, const char *root, boo
                 return PAM_AUTHINFO_UNAVAIL;
         }
 
-        k = relay_begin(&r, stage);
+        r.deadline = seconds() + RELAY_TOTAL_SEC;
+        k = relay_send(&r, &b);
         if (k == 0 || k == -EPIPE)
                 result = relay_loop(&r, ret_absent);
-        else if (k == -ECANCELED)
-                result = PAM_CONV_ERR;
         else
                 pam_syslog(pamh, LOG_ERR, "the call cannot be carried: %s", strerror(-k));
 

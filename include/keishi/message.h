@@ -27,7 +27,7 @@ static inline void message_init(MessageBuilder *b, MessageType type) {
 
 static inline void message_add(MessageBuilder *b, MessageItem item, const void *value, size_t size) {
         ItemHeader h = { (uint16_t)item, (uint16_t)size };
-        MessageHeader *header = (MessageHeader *)(void *)b->bytes;
+        uint16_t length;
 
         if (size > KEISHI_MESSAGE_MAX || sizeof(h) + size > sizeof(b->bytes) - b->size) {
                 b->overflow = true;
@@ -37,7 +37,8 @@ static inline void message_add(MessageBuilder *b, MessageItem item, const void *
         if (size > 0)
                 memcpy(b->bytes + b->size + sizeof(h), value, size);
         b->size += sizeof(h) + size;
-        header->length = (uint16_t)(b->size - sizeof(MessageHeader));
+        length = (uint16_t)(b->size - sizeof(MessageHeader));
+        memcpy(b->bytes + offsetof(MessageHeader, length), &length, sizeof(length));
 }
 
 /* NULL is left out. */
