@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <locale.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-id128.h>
@@ -32,6 +34,7 @@ typedef struct Options {
 
 typedef struct Keishid {
         Options options;
+        int lock_fd;
         sd_event *event;
         Config *config;
         Registry *registry;
@@ -55,6 +58,8 @@ static void keishid_done(Keishid *k) {
         k->registry = registry_free(k->registry);
         k->config = config_free(k->config);
         k->event = sd_event_unref(k->event);
+        if (k->lock_fd >= 0)
+                close(TAKE_FD(k->lock_fd));
 }
 
 /* What other rooms keep of the directory follows it. */
@@ -111,6 +116,24 @@ static Family family_of(const char *service) {
         return s ? s->family : _FAMILY_INVALID;
 }
 
+/* One agent a place: a second one would take the sockets away from the first. */
+static int lock(Keishid *k) {
+        _cleanup_free_ char *path = io_prefix(k->options.root, KEISHI_RUN_DIR);
+
+        if (!path)
+                return fail("start", -ENOMEM);
+        k->lock_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (k->lock_fd < 0)
+                return fail(path, -errno);
+        if (flock(k->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+                if (errno != EWOULDBLOCK)
+                        return fail(path, -errno);
+                fprintf(stderr, SD_ERR "%s: another keishid runs here\n", path);
+                return EXIT_FAILURE;
+        }
+        return 0;
+}
+
 static int open_registry(Keishid *k) {
         _cleanup_free_ char *path = io_prefix(k->options.root, KEISHI_REGISTRY_FILE);
         RegistryError error = {};
@@ -162,12 +185,9 @@ static int start_helpers(Keishid *k) {
 }
 
 static int start_login(Keishid *k, const char *boot_id) {
-        _cleanup_free_ char *socket_path = io_prefix(k->options.root, KEISHI_PAM_SOCKET);
         LoginContext context;
         int r;
 
-        if (!socket_path)
-                return fail("pam.sock", -ENOMEM);
         r = trusted_clock_init(&k->clock, k->registry, k->trail, k->config);
         if (r != 0)
                 return fail("clock", r);
@@ -185,8 +205,8 @@ static int start_login(Keishid *k, const char *boot_id) {
                 .clock = &k->clock,
                 .sessions = k->sessions,
         };
-        r = login_server_new(&k->server, &context, socket_path);
-        return r == 0 ? 0 : fail(socket_path, r);
+        r = login_server_new(&k->server, &context, k->options.root);
+        return r == 0 ? 0 : fail(KEISHI_RUN_DIR, r);
 }
 
 static int start_bus(Keishid *k) {
@@ -237,7 +257,7 @@ static int run(Keishid *k) {
         if (r < 0)
                 return fail("event loop", r);
 
-        if (open_registry(k) != 0 || open_trail(k) != 0 || start_helpers(k) != 0)
+        if (lock(k) != 0 || open_registry(k) != 0 || open_trail(k) != 0 || start_helpers(k) != 0)
                 return EXIT_FAILURE;
         refresh(k);
         r = lifecycle_started(k->registry, k->trail, k->config, pam_dir, boot_id);
@@ -293,7 +313,7 @@ int main(int argc, char **argv) {
                 { "help", no_argument, NULL, OPTION_HELP },
                 {},
         };
-        Keishid k = { .options = { .root = "", .helpers = KEISHI_LIBEXEC_DIR } };
+        Keishid k = { .options = { .root = "", .helpers = KEISHI_LIBEXEC_DIR }, .lock_fd = -EBADF };
         bool only_check = false;
         sigset_t signals;
         int c, r;

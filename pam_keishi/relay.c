@@ -44,7 +44,8 @@ static int relay_connect(const char *root) {
         struct sockaddr_un sa = { .sun_family = AF_UNIX };
         int n, fd;
 
-        n = snprintf(sa.sun_path, sizeof(sa.sun_path), "%s%s", root, KEISHI_PAM_SOCKET);
+        n = snprintf(sa.sun_path, sizeof(sa.sun_path), "%s%s", root,
+                geteuid() == 0 ? KEISHI_ROOT_SOCKET : KEISHI_PAM_SOCKET);
         if (n < 0 || (size_t)n >= sizeof(sa.sun_path))
                 return -ENAMETOOLONG;
 

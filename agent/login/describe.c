@@ -2,7 +2,6 @@
 #include <string.h>
 
 #include "login/transaction-internal.h"
-#include "util/clock.h"
 
 static const char *const stage_names[_STAGE_MAX] = {
         [STAGE_AUTH] = "auth",
@@ -144,17 +143,4 @@ void transaction_record_refused(
                 event_set(e, FIELD_RESULT, kind == EVENT_LOGIN_ABANDONED ? "abandoned" : "refused");
         }
         trail_record_closing(t->context->trail, e);
-}
-
-void transaction_record_abuse(LoginContext *context, Event *e) {
-        uint64_t now = clock_usec(CLOCK_BOOTTIME);
-
-        if (now - context->abuse_since_usec > 60 * USEC_PER_SEC) {
-                if (context->abuse_count > ABUSE_MAX)
-                        event_set_uint(e, FIELD_COUNT, context->abuse_count - ABUSE_MAX);
-                context->abuse_since_usec = now;
-                context->abuse_count = 0;
-        }
-        if (context->abuse_count++ < ABUSE_MAX)
-                trail_record_closing(context->trail, e);
 }

@@ -6,13 +6,15 @@
 #include "config/config.h"
 #include "factor/helper.h"
 #include "factor/lookup.h"
+#include "login/abuse.h"
 #include "login/proof.h"
 #include "login/session.h"
 #include "login/trusted-clock.h"
 #include "registry/registry.h"
 #include "trail/trail.h"
 
-/* pam.sock: takes connections, keeps quotas per uid, and gives each to a transaction. */
+/* pam.sock and root.sock: take connections, keep callers other than root within bounds, and give each to a transaction.
+ * Root's callers have a socket of their own, that the kernel keeps others away from, and are served first. */
 
 typedef struct LoginServer LoginServer;
 
@@ -28,11 +30,15 @@ typedef struct LoginContext {
         SessionList *sessions;
         /* owned by the server */
         ProofList proofs;
-        uint64_t abuse_since_usec; /* start of the minute that is being counted, CLOCK_BOOTTIME */
-        unsigned abuse_count;
+        AbuseLog abuse;
 } LoginContext;
 
-/* Binds the socket, mode 0666: who may call what is decided per message. */
-int login_server_new(LoginServer **ret, const LoginContext *context, const char *socket_path);
+/* What root's callers wait for goes first. */
+static inline int64_t login_priority(uid_t uid) {
+        return uid == 0 ? SD_EVENT_PRIORITY_NORMAL : SD_EVENT_PRIORITY_NORMAL + 10;
+}
+
+/* Binds both sockets under the prefix `root`; pam.sock has mode 0666: who may call what is decided per message. */
+int login_server_new(LoginServer **ret, const LoginContext *context, const char *root);
 LoginServer *login_server_free(LoginServer *s);
 DEFINE_CLEANUP(LoginServer *, login_server_free)

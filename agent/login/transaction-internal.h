@@ -102,9 +102,5 @@ Event *transaction_event(Transaction *t, EventKind kind, const FactsData *d, con
 /* Records a refusal; never fails. `v` may be NULL: then `reason` and the rule "default" stand. */
 void transaction_record_refused(
         Transaction *t, EventKind kind, const FactsData *d, const Verdict *v, const char *reason);
-/* Records what nobody honest sends; a flood is cut to ABUSE_MAX a minute, and the next one tells how many were left
- * out. Takes nothing. */
-#define ABUSE_MAX 20
-void transaction_record_abuse(LoginContext *context, Event *e);
 /* What a person is told about a refusal by the evaluator; marked for translation. */
 const char *reason_text(Reason r);

@@ -147,19 +147,15 @@ static int on_deadline(sd_event_source *s, uint64_t usec, void *userdata) {
 }
 
 static void abuse(Transaction *t, const char *what) {
-        _cleanup_(event_free_p) Event *e = NULL;
-
-        if (event_new(&e, EVENT_PROTOCOL_ABUSE) == 0) {
-                event_set_uint(e, FIELD_UID, t->peer.uid);
-                event_set_uint(e, FIELD_PID, (uint64_t)t->peer.process.pid);
-                event_set(e, FIELD_PEER, t->peer.exe);
-                event_set(e, FIELD_SERVICE, t->service_name);
-                event_set(e, FIELD_TARGET, t->user);
-                event_set(e, FIELD_RULE, "default");
-                event_set(e, FIELD_REASON, what);
-                event_set(e, FIELD_RESULT, "refused");
-                transaction_record_abuse(t->context, e);
-        }
+        abuse_record(&t->context->abuse, t->context->trail,
+                &(Abuse){
+                        .what = what,
+                        .uid = t->peer.uid,
+                        .pid = t->peer.process.pid,
+                        .exe = t->peer.exe,
+                        .service = t->service_name,
+                        .target = t->user,
+                });
 }
 
 static void run_stage(Transaction *t) {
@@ -385,6 +381,8 @@ int transaction_new(
                         context->event, &t->tick, CLOCK_BOOTTIME, TICK_USEC, USEC_PER_SEC, on_tick, t);
         if (r >= 0)
                 r = sd_event_source_set_enabled(t->tick, SD_EVENT_OFF);
+        if (r >= 0)
+                r = sd_event_source_set_priority(t->io, login_priority(t->peer.uid));
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(t);

@@ -4,8 +4,11 @@
 /* Where things are on an installed terminal. Every program of ours takes a root prefix (--root=DIR, or root=DIR for the
  * PAM module, from root's own /etc/pam.d) that is put in front of these, so that tests run on private directories. */
 
+/* pam.sock is for everyone, root.sock says the same to root alone: a crowd at the one is not in the way at the other.
+ */
 #define KEISHI_RUN_DIR           "/run/keishi"
 #define KEISHI_PAM_SOCKET        "/run/keishi/pam.sock"
+#define KEISHI_ROOT_SOCKET       "/run/keishi/root.sock"
 #define KEISHI_CONFIG_DIR        "/etc/keishi"
 #define KEISHI_CONFIG_FILE       "/etc/keishi/keishid.conf"
 #define KEISHI_BREAK_GLASS_FILE  "/etc/keishi/break-glass"

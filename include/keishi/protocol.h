@@ -3,8 +3,8 @@
 
 #include <stdint.h>
 
-/* What pam_keishi and keishid say to each other on /run/keishi/pam.sock (AF_UNIX, SOCK_SEQPACKET: one message, one
- * packet).
+/* What pam_keishi and keishid say to each other on /run/keishi/pam.sock or, for callers that are root, root.sock
+ * (AF_UNIX, SOCK_SEQPACKET: one message, one packet).
  *
  * A message is a MessageHeader and `length` bytes of items; an item is an ItemHeader and `length` bytes of value.
  * Numbers are in host byte order (the socket never leaves the machine). Strings carry no terminating zero and may hold
