@@ -11,6 +11,17 @@
 
 #define BUS_ERROR_PREFIX "org.keishi1.Error."
 
+/* Refusals that one uid gets recorded in a minute; further ones are counted, and told with the next one that is
+ * recorded: nobody fills the disk by being refused. */
+#define REFUSALS_PER_MINUTE 60u
+#define REFUSED_UIDS        16u
+
+typedef struct Refused {
+        uid_t uid;
+        unsigned recorded, counted;
+        uint64_t since_usec; /* CLOCK_BOOTTIME; 0: free */
+} Refused;
+
 struct Bus {
         BusContext c;
         char *address;
@@ -25,6 +36,11 @@ struct Bus {
 
         struct TrailReader *readers; /* trail-bus.c */
         Resolve *resolves;
+
+        Refused refused[REFUSED_UIDS];
+
+        uint64_t counts[_NOUN_MAX]; /* live rows, for Status; counted again only after a change */
+        bool counted;
 };
 
 /* Answers a method call with org.keishi1.Error.NAME and a text for people. */
@@ -37,7 +53,7 @@ int bus_reply_json(sd_bus_message *m, json_object *o);
 
 /* Starts an entry that says who calls: account, uid, person, name, unit. NULL when out of memory. */
 Event *bus_event(EventKind kind, const Caller *caller);
-/* Records CHANGE_REFUSED for a call; what is not known is NULL. */
+/* Records CHANGE_REFUSED for a call; what is not known is NULL. See REFUSALS_PER_MINUTE. */
 void bus_record_refusal(Bus *b, const Caller *caller, const char *method, const char *noun, const char *object,
         const char *reason, const char *detail);
 

@@ -70,12 +70,44 @@ Event *bus_event(EventKind kind, const Caller *caller) {
         return e;
 }
 
+/* Whether a refusal of this uid is recorded; how many before it were only counted. A uid that is new takes the place of
+ * the one that was refused longest ago. */
+static bool may_record(Bus *b, uid_t uid, unsigned *ret_counted) {
+        uint64_t now = clock_usec(CLOCK_BOOTTIME);
+        Refused *f = NULL, *oldest = b->refused;
+
+        for (Refused *i = b->refused; i < b->refused + REFUSED_UIDS && !f; i++) {
+                if (i->since_usec != 0 && i->uid == uid)
+                        f = i;
+                if (i->since_usec < oldest->since_usec)
+                        oldest = i;
+        }
+        if (!f) {
+                f = oldest;
+                *f = (Refused){ .uid = uid, .since_usec = now };
+        } else if (now - f->since_usec >= 60 * USEC_PER_SEC) {
+                f->since_usec = now;
+                f->recorded = 0;
+        }
+        if (f->recorded >= REFUSALS_PER_MINUTE) {
+                f->counted++;
+                return false;
+        }
+        f->recorded++;
+        *ret_counted = f->counted;
+        f->counted = 0;
+        return true;
+}
+
 void bus_record_refusal(Bus *b, const Caller *caller, const char *method, const char *noun, const char *object,
         const char *reason, const char *detail) {
         _cleanup_(event_free_p) Event *e = bus_event(EVENT_CHANGE_REFUSED, caller);
+        unsigned counted;
 
-        if (!e)
+        if (!e || !may_record(b, caller->uid, &counted))
                 return;
+        if (counted > 0)
+                event_set_uint(e, FIELD_COUNT, (uint64_t)counted + 1);
         event_set(e, FIELD_NOUN, noun);
         event_set(e, FIELD_OBJECT, object);
         event_set(e, FIELD_RESULT, "refused");

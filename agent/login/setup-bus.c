@@ -229,6 +229,7 @@ static int apply(
                 trail_set_terminal(b->c.trail, NULL, NULL, NULL);
         if (r == 0 && keep) {
                 trail_kick(b->c.trail);
+                b->counted = false;
                 if (b->c.directory_changed)
                         b->c.directory_changed(_NOUN_INVALID, b->c.userdata);
         }

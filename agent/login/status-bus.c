@@ -29,6 +29,45 @@ static int add_terminal(Bus *b, json_object *o) {
         return json_set(o, "terminal", TAKE_PTR(row));
 }
 
+/* Anyone may ask, and counting a large directory takes a while: it is done once per change. */
+static int count_rows(Bus *b) {
+        static const char *const sql[_NOUN_MAX] = {
+                [NOUN_USER] = "SELECT count(*) FROM users WHERE deleted = 0",
+                [NOUN_MEMBER] = "SELECT count(*) FROM members WHERE deleted = 0",
+                [NOUN_TERMINAL] = "SELECT count(*) FROM terminals WHERE deleted = 0",
+                [NOUN_SCOPE] = "SELECT count(*) FROM scopes WHERE deleted = 0",
+                [NOUN_DESIGNATION] = "SELECT count(*) FROM designations WHERE deleted = 0",
+                [NOUN_RESTRICTION] = "SELECT count(*) FROM restrictions WHERE deleted = 0",
+        };
+
+        for (NounId n = 0; n < _NOUN_MAX; n++) {
+                _cleanup_statement_ sqlite3_stmt *s = NULL;
+                int r;
+
+                r = registry_statement(b->c.registry, sql[n], &s);
+                if (r != 0)
+                        return r;
+                r = sqlite3_step(s);
+                if (r != SQLITE_ROW)
+                        return registry_result(r);
+                b->counts[n] = (uint64_t)sqlite3_column_int64(s, 0);
+        }
+        b->counted = true;
+        return 0;
+}
+
+static int add_counts(Bus *b, json_object *o) {
+        _cleanup_json_ json_object *counts = json_object_new_object();
+        int r;
+
+        if (!counts)
+                return -ENOMEM;
+        r = b->counted ? 0 : count_rows(b);
+        for (NounId n = 0; r == 0 && n < _NOUN_MAX; n++)
+                r = json_set_uint(counts, noun_to_string(n), b->counts[n]);
+        return r == 0 ? json_set(o, "counts", TAKE_PTR(counts)) : r;
+}
+
 static int add_trail(Bus *b, json_object *o) {
         _cleanup_json_ json_object *trail = json_object_new_object();
         TrailStatus s = {};
@@ -75,6 +114,8 @@ int status_bus_status(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         r = usable == 0 || usable == REGISTRY_E_NOT_FOUND ? 0 : usable;
         if (r == 0)
                 r = add_terminal(b, o);
+        if (r == 0)
+                r = add_counts(b, o);
         if (r == -ENOMEM)
                 return r;
         if (json_set_string(o, "registry", r == 0 ? "ok" : "unusable") < 0)

@@ -174,6 +174,7 @@ static int commit_change(Bus *b, sd_bus_message *m, const Caller *caller, const 
                 return bus_refuse_registry(m, r, NULL);
         }
         trail_kick(b->c.trail);
+        b->counted = false;
         if (b->c.directory_changed)
                 b->c.directory_changed(noun, b->c.userdata);
         *ret_done = true;

@@ -410,6 +410,24 @@ def test_garbage_over_the_bus_is_refused_and_changes_nothing(o):
 
 
 @office
+def test_being_refused_over_and_over_does_not_fill_the_trail(o):
+    command = ["sh", "-c", "i=0; while [ $i -lt 80 ]; do busctl --address=%s call org.keishi1 /org/keishi1 org.keishi1.Manager List ss user '{}'; i=$((i+1)); done" % o.bus_address]
+    subprocess.run(command, env=o.names(), capture_output=True, user=UIDS["soto"], group=UIDS["soto"], extra_groups=[])
+    assert len(o.trail(event="change-refused")) == 60
+    o.refused(HANAKO, "user", "list")  # others are still recorded
+    assert last(o, "change-refused")["KEISHI_ACCOUNT"] == HANAKO
+
+
+@office
+def test_status_counts_rows_and_tells_nobodys_name(o):
+    before = json.loads(o.ctl("soto", "status", "--json").stdout)["agent"]
+    assert before["counts"]["user"] == 10 and before["counts"]["designation"] == 3 and before["registry"] == "ok" and before["setup"], before
+    o.done(KANRI, "user", "add", "soto", "--person", "100009", "--name", "外部四郎", "--unit", "会計課")
+    r = o.ctl("soto", "status", "--json")
+    assert json.loads(r.stdout)["agent"]["counts"]["user"] == 11 and "山田" not in r.stdout and HANAKO not in r.stdout, r.stdout
+
+
+@office
 def test_a_change_that_cannot_be_recorded_is_not_made(o):
     db = sqlite3.connect(o.path("var/lib/keishi/registry.db"), isolation_level=None)
     db.execute("BEGIN IMMEDIATE")
