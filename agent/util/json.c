@@ -40,6 +40,8 @@ static size_t count_written(const char *text) {
                                 in_string = false;
                 } else if (*p == '"')
                         in_string = true;
+                else if (*p == '\'') /* no JSON, but json-c takes it for a quote */
+                        return SIZE_MAX;
                 else if (*p == ':')
                         n++;
         }
