@@ -64,18 +64,19 @@ static int do_release(Bus *b, sd_bus_message *m, const Caller *caller) {
         if (r < 0)
                 return r;
         if (!*account)
-                return bus_refuse(m, "Invalid", "An account is needed");
+                return bus_refuse(m, "Invalid", N_("An account is needed"));
         if (!*reason || strlen(reason) > REASON_TEXT_MAX)
-                return bus_refuse(m, "Invalid", "A reason is needed, of at most %u bytes", REASON_TEXT_MAX);
+                return bus_refuse(m, "Invalid", N_("A reason is needed, of at most 512 bytes"));
         r = registry_user(b->c.registry, account, &u);
         if (r != 0 && r != REGISTRY_E_NOT_FOUND)
                 return bus_refuse_registry(m, r, NULL);
         if (strcmp(account, caller->user.account) == 0 || caller_is(caller, u.person) ||
                 (u.shared &&
                         registry_shared_member(b->c.registry, account, caller->user.person) != REGISTRY_E_NOT_FOUND))
-                return refuse_release(b, m, caller, account, "own-row", "Nobody releases their own attempts");
+                return refuse_release(b, m, caller, account, "own-row", N_("Nobody releases their own attempts"));
         if (!caller_has(caller, ANY_UNIT) && !of_own_unit(b, caller, account))
-                return refuse_release(b, m, caller, account, "unit", "The user does not belong to the caller's unit");
+                return refuse_release(
+                        b, m, caller, account, "unit", N_("The user does not belong to the caller's unit"));
 
         e = bus_event(EVENT_ATTEMPTS_RELEASED, caller);
         if (!e)
@@ -97,7 +98,7 @@ static int do_release(Bus *b, sd_bus_message *m, const Caller *caller) {
         if (r != 0) {
                 registry_rollback(b->c.registry);
                 if (r == REGISTRY_E_NOT_FOUND)
-                        return bus_refuse(m, "NotFound", "There are no failed attempts of that account");
+                        return bus_refuse(m, "NotFound", N_("There are no failed attempts of that account"));
                 return bus_refuse_registry(m, r, NULL);
         }
         trail_kick(b->c.trail);

@@ -90,11 +90,11 @@ static const char *find_person(Authorization *a, const char **ret_reason) {
         r = registry_user(a->bus->c.registry, c->account->name, &c->user);
         if (r == REGISTRY_E_NOT_FOUND) {
                 *ret_reason = "unregistered";
-                return "The calling account is not a registered user";
+                return N_("The calling account is not a registered user");
         }
         if (r != 0) {
                 *ret_reason = "registry";
-                return "The registry cannot be read";
+                return N_("The registry cannot be read");
         }
         if (c->user.retired || c->user.shared || !c->user.person || !*c->user.person)
                 return NULL;
@@ -104,7 +104,7 @@ static const char *find_person(Authorization *a, const char **ret_reason) {
                 return NULL;
         if (r != REGISTRY_E_NOT_FOUND) {
                 *ret_reason = "registry";
-                return "The registry cannot be read";
+                return N_("The registry cannot be read");
         }
         for (Role role = 0; role < _ROLE_MAX; role++)
                 if (config->role_groups[role] && account_in_group(c->account, config->role_groups[role]))
@@ -122,7 +122,7 @@ static bool person_may(Authorization *a) {
                 return false;
         }
         if (a->ask.roles && !caller_has(&a->caller, a->ask.roles)) {
-                refuse(a, "Refused", "role", "The caller holds none of the roles that may do this");
+                refuse(a, "Refused", "role", N_("The caller holds none of the roles that may do this"));
                 return false;
         }
         return true;
@@ -133,19 +133,19 @@ static int on_polkit(sd_bus_message *reply, void *userdata, sd_bus_error *error)
         int authorized, challenge, r;
 
         if (sd_bus_message_is_method_error(reply, NULL)) {
-                refuse(a, "Refused", "polkit", "polkit did not answer, and without it nothing is allowed");
+                refuse(a, "Refused", "polkit", N_("polkit did not answer, and without it nothing is allowed"));
                 return 0;
         }
         r = sd_bus_message_enter_container(reply, 'r', "bba{ss}");
         if (r >= 0)
                 r = sd_bus_message_read(reply, "bb", &authorized, &challenge);
         if (r < 0)
-                refuse(a, "Refused", "polkit", "polkit's answer could not be read");
+                refuse(a, "Refused", "polkit", N_("polkit's answer could not be read"));
         else if (!authorized && challenge)
                 refuse(a, "Refused", "polkit",
-                        "The caller has to prove who they are, and no agent of polkit could ask them");
+                        N_("The caller has to prove who they are, and no agent of polkit could ask them"));
         else if (!authorized)
-                refuse(a, "Refused", "polkit", "polkit refused");
+                refuse(a, "Refused", "polkit", N_("polkit refused"));
         else if (person_may(a)) /* again: asking took time */
                 allow(a);
         return 0;
@@ -177,15 +177,15 @@ static void on_account(int r, Account *account, void *userdata) {
                 return;
         }
         if (r == LOOKUP_E_UNKNOWN) {
-                refuse(a, "Refused", "unregistered", "The calling uid has no account");
+                refuse(a, "Refused", "unregistered", N_("The calling uid has no account"));
                 return;
         }
         if (r != 0) {
-                refuse(a, "Unavailable", "lookup", "The name service does not answer; try again later");
+                refuse(a, "Unavailable", "lookup", N_("The name service does not answer; try again later"));
                 return;
         }
         if (account->uid != a->caller.uid) {
-                refuse(a, "Refused", "lookup", "The name service contradicts itself about the caller");
+                refuse(a, "Refused", "lookup", N_("The name service contradicts itself about the caller"));
                 return;
         }
         a->caller.account = account_ref(account);
@@ -207,7 +207,7 @@ static int on_uid(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         a->slot = sd_bus_slot_unref(a->slot);
         if (sd_bus_message_is_method_error(reply, NULL) || sd_bus_message_read(reply, "u", &uid) < 0) {
                 /* gone, or the bus daemon will not say: nobody is nobody */
-                (void)bus_refuse(a->m, "Refused", "The caller could not be identified");
+                (void)bus_refuse(a->m, "Refused", N_("The caller could not be identified"));
                 authorization_free(a);
                 return 0;
         }
@@ -215,19 +215,19 @@ static int on_uid(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
         for (Authorization *i = a->bus->authorizations; i; i = i->next)
                 same += i->caller.uid == uid;
         if (uid != 0 && same > AUTHORIZATIONS_PER_UID) {
-                (void)bus_refuse(a->m, "Unavailable", "Too many calls at once; try again later");
+                (void)bus_refuse(a->m, "Unavailable", N_("Too many calls at once; try again later"));
                 authorization_free(a);
                 return 0;
         }
         if (a->ask.root) {
                 if (uid != 0)
-                        refuse(a, "Refused", "role", "Only root may set up a terminal");
+                        refuse(a, "Refused", "role", N_("Only root may set up a terminal"));
                 else
                         allow(a);
                 return 0;
         }
         if (uid == 0) {
-                refuse(a, "Refused", "role", "root holds no role: call as yourself, from your own account");
+                refuse(a, "Refused", "role", N_("root holds no role: call as yourself, from your own account"));
                 return 0;
         }
         /* a cached answer calls on_account() at once, and `a` may be gone then: nothing of it is touched unless a query
@@ -247,11 +247,11 @@ int authorize(Bus *b, sd_bus_message *m, const Ask *ask) {
         int r;
 
         if (!sender)
-                return bus_refuse(m, "Refused", "The caller could not be identified");
+                return bus_refuse(m, "Refused", N_("The caller could not be identified"));
         for (Authorization *i = b->authorizations; i; i = i->next)
                 same += strcmp(i->caller.sender, sender) == 0;
         if (same >= AUTHORIZATIONS_PER_SENDER || b->n_authorizations >= AUTHORIZATIONS_MAX)
-                return bus_refuse(m, "Unavailable", "Too many calls at once; try again later");
+                return bus_refuse(m, "Unavailable", N_("Too many calls at once; try again later"));
 
         a = calloc(1, sizeof(*a));
         if (!a)

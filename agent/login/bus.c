@@ -28,14 +28,14 @@ int bus_refuse_registry(sd_bus_message *m, int r, const RegistryError *e) {
         static const struct {
                 const char *name, *text;
         } conditions[] = {
-                [REGISTRY_E_NOT_FOUND] = { "NotFound", "There is no such row" },
-                [REGISTRY_E_EXISTS] = { "Exists", "There is already a row of that name" },
-                [REGISTRY_E_INVALID] = { "Invalid", "A field is unknown, missing or malformed" },
-                [REGISTRY_E_OUTSIDE] = { "Outside", "The designation reaches outside its scope" },
-                [REGISTRY_E_IN_USE] = { "InUse", "Other rows refer to it" },
-                [REGISTRY_E_UNUSABLE] = { "Unusable", "The registry cannot be used now; nothing was changed" },
-                [REGISTRY_E_NEWER] = { "Unusable", "The registry was written by a newer keishid" },
-                [REGISTRY_E_CONFLICT] = { "Conflict", "The row was changed by somebody else; read it again" },
+                [REGISTRY_E_NOT_FOUND] = { "NotFound", N_("There is no such row") },
+                [REGISTRY_E_EXISTS] = { "Exists", N_("There is already a row of that name") },
+                [REGISTRY_E_INVALID] = { "Invalid", N_("A field is unknown, missing or malformed") },
+                [REGISTRY_E_OUTSIDE] = { "Outside", N_("The designation reaches outside its scope") },
+                [REGISTRY_E_IN_USE] = { "InUse", N_("Other rows refer to it") },
+                [REGISTRY_E_UNUSABLE] = { "Unusable", N_("The registry cannot be used now; nothing was changed") },
+                [REGISTRY_E_NEWER] = { "Unusable", N_("The registry was written by a newer keishid") },
+                [REGISTRY_E_CONFLICT] = { "Conflict", N_("The row was changed by somebody else; read it again") },
         };
 
         if (r < 0 || (size_t)r >= ELEMENTSOF(conditions) || !conditions[r].name)

@@ -138,9 +138,9 @@ static int do_confirm(Bus *b, sd_bus_message *m, const Caller *caller) {
         if (r < 0)
                 return r;
         if (!*reason || strlen(reason) > REASON_TEXT_MAX)
-                return bus_refuse(m, "Invalid", "A reason is needed, of at most %u bytes", REASON_TEXT_MAX);
+                return bus_refuse(m, "Invalid", N_("A reason is needed, of at most 512 bytes"));
         if (!b->c.clock_confirm)
-                return bus_refuse(m, "Unavailable", "This agent keeps no watch on the clock");
+                return bus_refuse(m, "Unavailable", N_("This agent keeps no watch on the clock"));
         e = bus_event(EVENT_CLOCK_CONFIRMED, caller);
         if (!e)
                 return -ENOMEM;

@@ -91,20 +91,20 @@ static const char *designation_of_own_unit(Bus *b, const Caller *caller, json_ob
 
         if (!caller->user.unit || !id || !subject || !subject_parse(subject, &kind, &who) ||
                 registry_row_get(b->c.registry, NOUN_SCOPE, id, &scope) != 0)
-                return "The scope cannot be found";
+                return N_("The scope cannot be found");
         unit = json_string(scope, "unit");
         if (!unit || strcmp(unit, caller->user.unit) != 0)
-                return "The scope was not given to the caller's unit";
+                return N_("The scope was not given to the caller's unit");
         switch (kind) {
         case SUBJECT_USER:
                 if (registry_user(b->c.registry, who, &u) != 0 || !u.unit || strcmp(u.unit, caller->user.unit) != 0)
-                        return "The user does not belong to the caller's unit";
+                        return N_("The user does not belong to the caller's unit");
                 return NULL;
         case SUBJECT_UNIT:
-                return strcmp(who, caller->user.unit) == 0 ? NULL : "A unit head designates the own unit only";
+                return strcmp(who, caller->user.unit) == 0 ? NULL : N_("A unit head designates the own unit only");
         default:
-                return "A unit head designates users of the own unit, or the unit; groups are designated by the system "
-                       "owner";
+                return N_("A unit head designates users of the own unit, or the unit itself; groups are the system "
+                          "owner's");
         }
 }
 
@@ -116,11 +116,11 @@ static const char *row_permitted(Bus *b, const Caller *caller, NounId noun, json
         r = row_is_callers(b, caller, noun, row);
         if (r < 0) {
                 *ret_reason = "registry";
-                return "It could not be told whether the row is about the caller";
+                return N_("It could not be told whether the row is about the caller");
         }
         if (r > 0) {
                 *ret_reason = "own-row";
-                return "Nobody changes a row about themselves; somebody else who holds the role has to";
+                return N_("Nobody changes a row about themselves; somebody else who holds the role has to");
         }
         if (noun == NOUN_DESIGNATION && !caller_has(caller, ROLE_BIT(ROLE_SYSTEM_OWNER))) {
                 text = designation_of_own_unit(b, caller, row);
@@ -207,7 +207,7 @@ static int do_add(Bus *b, sd_bus_message *m, const Caller *caller) {
         if (r < 0 || parse_noun(noun_text, &noun) < 0)
                 return r < 0 ? r : -EINVAL;
         if (json_parse_object(text, &fields) < 0)
-                return bus_refuse(m, "Invalid", "The fields are not a JSON object");
+                return bus_refuse(m, "Invalid", N_("The fields are not a JSON object"));
         r = registry_begin(b->c.registry);
         if (r != 0)
                 return bus_refuse_registry(m, r, NULL);
@@ -230,7 +230,7 @@ static int do_change(Bus *b, sd_bus_message *m, const Caller *caller) {
         if (r < 0 || parse_noun(noun_text, &noun) < 0)
                 return r < 0 ? r : -EINVAL;
         if (json_parse_object(text, &fields) < 0)
-                return bus_refuse(m, "Invalid", "The fields are not a JSON object");
+                return bus_refuse(m, "Invalid", N_("The fields are not a JSON object"));
         r = registry_begin(b->c.registry);
         if (r != 0)
                 return bus_refuse_registry(m, r, NULL);
@@ -253,7 +253,7 @@ static int do_remove(Bus *b, sd_bus_message *m, const Caller *caller) {
         if (r < 0 || parse_noun(noun_text, &noun) < 0)
                 return r < 0 ? r : -EINVAL;
         if (!*reason || strlen(reason) > REASON_TEXT_MAX)
-                return bus_refuse(m, "Invalid", "A reason is needed, of at most %u bytes", REASON_TEXT_MAX);
+                return bus_refuse(m, "Invalid", N_("A reason is needed, of at most 512 bytes"));
         r = registry_begin(b->c.registry);
         if (r != 0)
                 return bus_refuse_registry(m, r, NULL);
@@ -288,7 +288,7 @@ static int do_list(Bus *b, sd_bus_message *m, const Caller *caller) {
         if (r < 0 || parse_noun(noun_text, &noun) < 0)
                 return r < 0 ? r : -EINVAL;
         if (json_parse_object(text, &filter) < 0)
-                return bus_refuse(m, "Invalid", "The filter is not a JSON object");
+                return bus_refuse(m, "Invalid", N_("The filter is not a JSON object"));
         r = registry_row_list(b->c.registry, noun, filter, 0, &rows, &e);
         return r != 0 ? bus_refuse_registry(m, r, &e) : bus_reply_json(m, rows);
 }
@@ -302,7 +302,7 @@ static int ask_for(sd_bus_message *m, Bus *b, const char *method, const char *ac
         if (r < 0)
                 return r;
         if (parse_noun(noun_text, &noun) < 0)
-                return bus_refuse(m, "Invalid", "There is no such kind of row");
+                return bus_refuse(m, "Invalid", N_("There is no such kind of row"));
         if (write && fn != do_add) {
                 r = sd_bus_message_read(m, "s", &id);
                 if (r < 0)

@@ -113,12 +113,12 @@ static int do_list(Bus *b, sd_bus_message *m, const Caller *caller) {
         if (r < 0)
                 return r;
         if (strlen(filter_text) > FILTER_MAX || json_parse_object(filter_text, &filter) < 0)
-                return bus_refuse(m, "Invalid", "The filter is not a JSON object, or too long");
+                return bus_refuse(m, "Invalid", N_("The filter is not a JSON object, or too long"));
         if (limit == 0 || limit > PAGE_MAX)
                 limit = PAGE_MAX;
         r = trail_list(b->c.trail, after, limit, filter, &entries, &last);
         if (r == -EINVAL)
-                return bus_refuse(m, "Invalid", "The filter names a field that trails do not have");
+                return bus_refuse(m, "Invalid", N_("The filter names a field that trails do not have"));
         if (r != 0)
                 return bus_refuse_registry(m, r, NULL);
 
