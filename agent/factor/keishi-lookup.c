@@ -42,18 +42,25 @@ static void reply_add_number(Reply *r, unsigned long long v) {
         reply_add(r, text);
 }
 
+/* From /etc/passwd itself: getpwnam() would already run NSS modules. */
+static void find_own_ids(uid_t *ret_uid, gid_t *ret_gid) {
+        _cleanup_fclose_ FILE *f = fopen("/etc/passwd", "re");
+
+        *ret_uid = *ret_gid = 65534;
+        for (struct passwd *pw; f && (pw = fgetpwent(f));)
+                if (strcmp(pw->pw_name, LOOKUP_USER) == 0 && pw->pw_uid != 0 && pw->pw_gid != 0) {
+                        *ret_uid = pw->pw_uid;
+                        *ret_gid = pw->pw_gid;
+                }
+}
+
 static int drop_root(void) {
-        uid_t uid = 65534;
-        gid_t gid = 65534;
-        struct passwd *pw;
+        uid_t uid;
+        gid_t gid;
 
         if (geteuid() != 0)
                 return 0;
-        pw = getpwnam(LOOKUP_USER);
-        if (pw && pw->pw_uid != 0) {
-                uid = pw->pw_uid;
-                gid = pw->pw_gid;
-        }
+        find_own_ids(&uid, &gid);
         if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
                 return -errno;
         return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;

@@ -88,6 +88,13 @@ static void query_free(LookupQuery *q) {
         free(q);
 }
 
+static bool is_number(const char *text, uid_t uid) {
+        char other[16];
+
+        snprintf(other, sizeof(other), "%u", uid);
+        return strcmp(text, other) == 0;
+}
+
 static void on_answer(int r, const char *reply, size_t size, void *userdata) {
         _cleanup_(account_unref_p) Account *account = NULL;
         LookupQuery *q = userdata;
@@ -101,11 +108,15 @@ static void on_answer(int r, const char *reply, size_t size, void *userdata) {
         else
                 r = LOOKUP_E_UNAVAILABLE;
 
-        /* An answer about somebody else is a lie, or a directory that folds names: not an account that was asked for.
-         */
+        /* An answer about another name is a lie, or a directory that folds names: not an account that was asked for.
+         * One about another uid is nonsense. */
         if (r == 0 && q->key[0] == 'n' && strcmp(account->name, q->key + 2) != 0) {
                 account = account_unref(account);
                 r = LOOKUP_E_UNKNOWN;
+        }
+        if (r == 0 && q->key[0] == 'u' && !is_number(q->key + 2, account->uid)) {
+                account = account_unref(account);
+                r = -EPROTO;
         }
 
         if (r == 0 || r == LOOKUP_E_UNKNOWN)
