@@ -60,6 +60,7 @@ int transaction_judge(Transaction *t, bool authenticated, FactsData *ret_data, V
                 .remote = t->remote,
                 .account = admin ? t->actor : (t->user_usable ? t->user : NULL),
                 .nss = admin ? t->actor_nss : t->user_nss,
+                .person = t->person,
                 /* In its auth stage sudo has the actor as PAM_USER and no target yet. */
                 .target = admin && t->user_usable &&
                                           !(t->stage == STAGE_AUTH && t->actor && strcmp(t->user, t->actor) == 0)

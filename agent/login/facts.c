@@ -40,6 +40,22 @@ static int collect_user(
         return r == REGISTRY_E_NOT_FOUND ? 0 : r;
 }
 
+/* What is said of the person behind a shared ID holds there too: nobody escapes a restriction by using one. */
+static int collect_person(Registry *registry, const char *person, uint64_t now, FactsData *d) {
+        _cleanup_(user_done) User u = {};
+        int r;
+
+        r = registry_person(registry, person, &u);
+        if (r == REGISTRY_E_NOT_FOUND)
+                d->user.retired = true;
+        else if (r != 0)
+                return r;
+        if (d->restriction)
+                return 0;
+        r = registry_restriction(registry, u.account, person, now, &d->restriction, &d->restriction_reason);
+        return r == REGISTRY_E_NOT_FOUND ? 0 : r;
+}
+
 int facts_collect(FactsData *ret, Registry *registry, const Config *config, const FactsQuery *q) {
         _cleanup_(facts_done) FactsData d = {};
         Facts *f = &d.facts;
@@ -54,6 +70,11 @@ int facts_collect(FactsData *ret, Registry *registry, const Config *config, cons
                 return r;
         if (q->account) {
                 r = collect_user(registry, q->account, restricted_at, &d.user, &d.restriction, &d.restriction_reason);
+                if (r != 0)
+                        return r;
+        }
+        if (q->person) {
+                r = collect_person(registry, q->person, restricted_at, &d);
                 if (r != 0)
                         return r;
         }

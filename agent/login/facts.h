@@ -19,6 +19,7 @@ typedef struct FactsQuery {
         bool authenticated;
         bool remote;
         const char *account; /* who acts */
+        const char *person;  /* who sits there behind a shared ID, as named at login; NULL: the account's own */
         const Account *nss;  /* as NSS knows it; NULL: it does not */
         const char *target;  /* FAMILY_ADMIN: acted as; NULL: not known yet */
         const Account *target_nss;
