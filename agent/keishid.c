@@ -90,19 +90,14 @@ static bool on_clock_trusted(void *userdata) {
 
 static int on_clock_confirm(void *userdata) {
         Keishid *k = userdata;
-        int r;
 
-        r = registry_begin(k->registry);
-        if (r == 0)
-                r = trusted_clock_confirm(&k->clock);
-        if (r == 0)
-                r = registry_commit(k->registry);
-        if (r != 0) {
-                registry_rollback(k->registry);
-                return r < 0 ? r : -EIO;
-        }
+        return trusted_clock_confirm(&k->clock);
+}
+
+static void on_clock_confirmed(void *userdata) {
+        Keishid *k = userdata;
+
         trusted_clock_confirmed(&k->clock);
-        return 0;
 }
 
 static int fail(const char *what, int r) {
@@ -218,6 +213,7 @@ static int start_bus(Keishid *k) {
                 .config = k->config,
                 .clock_trusted = on_clock_trusted,
                 .clock_confirm = on_clock_confirm,
+                .clock_confirmed = on_clock_confirmed,
                 .directory_changed = on_directory_changed,
                 .userdata = k,
         };

@@ -27,8 +27,10 @@ typedef struct BusContext {
 
         /* Whether time-bound rules may be applied. */
         bool (*clock_trusted)(void *userdata);
-        /* An administrator says that the clock is right: the entry is already in the trail. 0 or a negative errno. */
+        /* An administrator says that the clock is right: within the open transaction that records it, 0 or as
+         * registry_commit(); and once that is committed. */
         int (*clock_confirm)(void *userdata);
+        void (*clock_confirmed)(void *userdata);
         /* Directory rows changed and are committed: `noun` says which kind, _NOUN_INVALID that all did. */
         void (*directory_changed)(NounId noun, void *userdata);
         void *userdata;

@@ -139,18 +139,27 @@ static int do_confirm(Bus *b, sd_bus_message *m, const Caller *caller) {
                 return r;
         if (!*reason || strlen(reason) > REASON_TEXT_MAX)
                 return bus_refuse(m, "Invalid", N_("A reason is needed, of at most 512 bytes"));
-        if (!b->c.clock_confirm)
+        if (!b->c.clock_confirm || !b->c.clock_confirmed)
                 return bus_refuse(m, "Unavailable", N_("This agent keeps no watch on the clock"));
         e = bus_event(EVENT_CLOCK_CONFIRMED, caller);
         if (!e)
                 return -ENOMEM;
         event_set(e, FIELD_RESULT, "done");
         event_set(e, FIELD_DETAIL, reason);
-        r = trail_record(b->c.trail, e);
-        if (r != 0)
+        r = registry_begin(b->c.registry);
+        if (r == 0)
+                r = trail_append(b->c.trail, e);
+        if (r == 0)
+                r = b->c.clock_confirm(b->c.userdata);
+        if (r == 0)
+                r = registry_commit(b->c.registry);
+        if (r != 0) {
+                registry_rollback(b->c.registry);
                 return bus_refuse_registry(m, r, NULL);
-        r = b->c.clock_confirm(b->c.userdata);
-        return r < 0 ? r : sd_bus_reply_method_return(m, NULL);
+        }
+        trail_kick(b->c.trail);
+        b->c.clock_confirmed(b->c.userdata);
+        return sd_bus_reply_method_return(m, NULL);
 }
 
 int status_bus_confirm_clock(sd_bus_message *m, void *userdata, sd_bus_error *error) {
