@@ -18,7 +18,8 @@
 #include "keishi/paths.h"
 #include "keishi/spool.h"
 
-#define LIST_MAX 4096u
+#define LIST_MAX   4096u
+#define LOCK_TRIES 50u
 
 /* Services with a person in front who starts a session on this machine's own screen. */
 static const char *const services[] = { "login", "gdm-password", "lightdm", "sddm" };
@@ -166,6 +167,21 @@ static uint64_t usec(clockid_t id) {
         return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 }
 
+/* The agent holds the lock while it imports; one that was stopped just then must not stop us too. */
+static int lock_for_a_while(int fd) {
+        const struct timespec pause = { .tv_nsec = 100 * 1000 * 1000 };
+
+        for (unsigned tries = 0;; tries++) {
+                if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+                        return 0;
+                if (errno != EWOULDBLOCK && errno != EINTR)
+                        return -errno;
+                if (tries >= LOCK_TRIES)
+                        return -EBUSY;
+                nanosleep(&pause, NULL);
+        }
+}
+
 /* Writes one slot as spool.h says. The file was preallocated by keishid; it is never created or grown here. */
 static int spool_write(const char *root, const char *text) {
         SpoolSlotHeader h = { .magic = KEISHI_SPOOL_MAGIC, .length = (uint32_t)strlen(text) };
@@ -185,10 +201,10 @@ static int spool_write(const char *root, const char *text) {
                 r = -EBADMSG;
                 goto finish;
         }
-        if (flock(fd, LOCK_EX) < 0) {
-                r = -errno;
+        r = lock_for_a_while(fd);
+        if (r < 0)
                 goto finish;
-        }
+        r = -ENOSPC;
 
         for (unsigned i = 0; i < KEISHI_SPOOL_SLOTS; i++) {
                 off_t at = (off_t)i * KEISHI_SPOOL_SLOT_SIZE;
