@@ -10,7 +10,8 @@
 
 /* Failed attempts, per (target account, origin), in the local table attempts: charged durably before a factor is tried,
  * refunded when it was right, so that neither a killed caller nor a power cut saves one (law 4). Origin keeps people
- * apart: "seat0", "session:ACCOUNT", "user:ACTOR", "host:RHOST".
+ * apart: "local", "session:ACCOUNT", "user:ACTOR" (of su and the like; "uid:N" when NSS does not know it),
+ * "host:RHOST".
  *
  * The window slides: Max charges within WindowSec lock. A lock ends by release, or after ReleaseSec where that is set.
  * A clock that goes backwards neither frees a lock nor forgets a charge. The table is bounded: when it is full, the

@@ -25,8 +25,10 @@ static const Service services[] = {
         /* An actor acts as a target. su asks for the target's password, sudo for the actor's; both are checked. */
         { "su", FAMILY_ADMIN, .actor_is_caller = true, .needs_auth = true, .root_free = true, .own_session = true },
         { "su-l", FAMILY_ADMIN, .actor_is_caller = true, .needs_auth = true, .root_free = true, .own_session = true },
-        { "sudo", FAMILY_ADMIN, .actor_is_caller = true, .needs_auth = true, .root_free = true, .own_session = true },
-        { "sudo-i", FAMILY_ADMIN, .actor_is_caller = true, .needs_auth = true, .root_free = true, .own_session = true },
+        { "sudo", FAMILY_ADMIN, .actor_is_caller = true, .actor_is_ruser = true, .needs_auth = true, .root_free = true,
+                .own_session = true },
+        { "sudo-i", FAMILY_ADMIN, .actor_is_caller = true, .actor_is_ruser = true, .needs_auth = true,
+                .root_free = true, .own_session = true },
         { "polkit-1", FAMILY_ADMIN, .actor_is_caller = true, .needs_auth = true, .self_is_proof = true },
 
         /* From another machine. sshd with a key has no auth stage and is refused; with passwords the auth stage runs in

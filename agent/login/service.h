@@ -12,6 +12,7 @@ typedef struct Service {
         const char *name;
         Family family;
         bool actor_is_caller; /* PAM_USER is acted as; who acts is the caller's real uid. Else PAM_USER acts */
+        bool actor_is_ruser;  /* the caller is root in full by then, and says in PAM_RUSER who called it */
         bool needs_auth;      /* account and session stages need our own auth stage before them, tied by process */
         bool root_free; /* with a caller that root itself started, nobody is in front: judged as FAMILY_UNATTENDED, no
                            auth needed */

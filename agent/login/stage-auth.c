@@ -12,12 +12,14 @@ static char *attempt_origin(const Transaction *t) {
         char *origin = NULL;
         int n;
 
-        if (t->remote)
-                n = asprintf(&origin, "host:%s", t->rhost ? t->rhost : "");
-        else if (t->family == FAMILY_LOCKER)
+        if (t->family == FAMILY_LOCKER)
                 n = asprintf(&origin, "session:%s", t->user);
+        else if (t->service && t->service->actor_is_caller && t->actor)
+                n = asprintf(&origin, "user:%s", t->actor);
         else if (t->service && t->service->actor_is_caller)
-                n = asprintf(&origin, "user:%s", t->actor ? t->actor : "");
+                n = asprintf(&origin, "uid:%u", t->actor_uid);
+        else if (t->remote)
+                n = asprintf(&origin, "host:%s", t->rhost ? t->rhost : "");
         else
                 n = asprintf(&origin, "local");
         return n < 0 ? NULL : origin;
@@ -174,6 +176,7 @@ void auth_password(Transaction *t, const Message *m) {
         ssize_t n;
         int r;
 
+        _Static_assert(KEISHI_TEXT_MAX <= sizeof(password.bytes), "what the parser lets through fits");
         memcpy(password.bytes, m->text[ITEM_TEXT], password.size);
         t->answered_usec = clock_usec(CLOCK_BOOTTIME);
 

@@ -159,8 +159,10 @@ static void abuse(Transaction *t, const char *what) {
 }
 
 static void run_stage(Transaction *t) {
-        t->family = service_family(
-                t->service, t->actor_is_root ? 0 : t->actor_uid, t->user_nss && t->actor_uid == t->user_nss->uid);
+        /* An actor that NSS gives root's uid is not root for that. */
+        uid_t caller = t->actor_is_root ? 0 : (t->actor_uid != 0 ? t->actor_uid : (uid_t)-1);
+
+        t->family = service_family(t->service, caller, t->user_nss && t->actor_uid == t->user_nss->uid);
 
         switch (t->stage) {
         case STAGE_AUTH:
@@ -183,6 +185,12 @@ static void on_lookup(int r, Account *account, void *userdata);
 
 static void lookup_user(Transaction *t) {
         t->looking_for_actor = false;
+        /* Nobody but root makes us ask NSS about names of their choice. */
+        if (t->peer.uid != 0) {
+                if (lookup_uid(t->context->lookup, t->peer.uid, on_lookup, t, &t->query) < 0)
+                        transaction_finish(t, RESULT_SYSTEM_ERR);
+                return;
+        }
         /* A name that cannot be an account's is not asked about. */
         if (!t->user_usable)
                 return on_lookup(LOOKUP_E_UNKNOWN, NULL, t);
@@ -213,8 +221,8 @@ static void on_lookup(int r, Account *account, void *userdata) {
         }
         t->user_nss = account ? account_ref(account) : NULL;
 
-        /* A caller other than root may only prove itself (law 4). */
-        if (t->peer.uid != 0 && (!account || account->uid != t->peer.uid)) {
+        /* A caller other than root may only prove itself (law 4): its uid is what was asked about. */
+        if (t->peer.uid != 0 && (!account || !t->user_usable || strcmp(account->name, t->user) != 0)) {
                 abuse(t, "about-another");
                 return transaction_finish(t, RESULT_PERM_DENIED);
         }
@@ -222,7 +230,7 @@ static void on_lookup(int r, Account *account, void *userdata) {
 }
 
 /* Who acts: the real uid of a set-uid program. sudo makes itself root in full, and says in PAM_RUSER who called it;
- * where it does not, the kernel's login uid stands. */
+ * where it does not, the kernel's login uid stands, and nobody is taken for root. */
 static int find_actor(Transaction *t) {
         uid_t uid = t->peer.real_uid;
 
@@ -233,14 +241,16 @@ static int find_actor(Transaction *t) {
         }
 
         t->looking_for_actor = true;
-        if (uid == 0 && strncmp(t->service_name, "sudo", 4) == 0) {
+        if (uid == 0 && t->service->actor_is_ruser) {
                 if (t->ruser && strcmp(t->ruser, "root") != 0) {
                         if (!account_valid(t->ruser))
                                 return -EPROTO;
                         t->actor = strdup(t->ruser);
                         return t->actor ? lookup_name(t->context->lookup, t->ruser, on_lookup, t, &t->query) : -ENOMEM;
                 }
-                if (!t->ruser && t->peer.login_uid != (uid_t)-1)
+                if (!t->ruser && t->peer.login_uid == (uid_t)-1)
+                        return -EPROTO;
+                if (!t->ruser)
                         uid = t->peer.login_uid;
         }
         t->actor_is_root = uid == 0;
@@ -248,52 +258,73 @@ static int find_actor(Transaction *t) {
         return lookup_uid(t->context->lookup, uid, on_lookup, t, &t->query);
 }
 
-static char *take_text(const Message *m, MessageItem item) {
-        return m->text[item] ? text_escape(m->text[item], m->size[item], KEISHI_NAME_MAX) : NULL;
+/* What is shown and recorded of an item; NULL when it is absent or empty. */
+static int take_text(const Message *m, MessageItem item, char **ret) {
+        if (!m->text[item] || m->size[item] == 0)
+                return 0;
+        *ret = text_escape(m->text[item], m->size[item], KEISHI_NAME_MAX);
+        return *ret ? 0 : -ENOMEM;
 }
 
-static int take_user(Transaction *t, const Message *m) {
-        _cleanup_free_ char *raw = NULL;
+/* An account's name as it is, if it can be one, else as a safe rendering. */
+static int take_name(const Message *m, MessageItem item, size_t cap, char **ret, bool *ret_usable) {
+        _cleanup_free_ char *raw = strndup(m->text[item], m->size[item]);
 
-        if (!m->text[ITEM_USER]) {
-                if (asprintf(&t->user, "(%u bytes)", m->number[ITEM_USER_LENGTH]) < 0)
-                        return -ENOMEM;
-                return 0;
-        }
-        raw = strndup(m->text[ITEM_USER], m->size[ITEM_USER]);
         if (!raw)
                 return -ENOMEM;
-        t->user_usable = account_valid(raw);
-        if (t->user_usable)
-                t->user = TAKE_PTR(raw);
-        else
-                t->user = text_escape(raw, strlen(raw), RENDERED_MAX);
-        return t->user ? 0 : -ENOMEM;
+        *ret_usable = account_valid(raw);
+        *ret = *ret_usable ? TAKE_PTR(raw) : text_escape(raw, strlen(raw), cap);
+        return *ret ? 0 : -ENOMEM;
 }
 
-static void begin(Transaction *t, const Message *m) {
-        _cleanup_free_ char *locale = NULL;
-        uint32_t stage = m->number[ITEM_STAGE];
+static int take_names(Transaction *t, const Message *m) {
+        bool usable;
+        int r;
 
-        if (stage < STAGE_AUTH || stage >= _STAGE_MAX ||
-                message_has(m, ITEM_USER) == message_has(m, ITEM_USER_LENGTH)) {
-                abuse(t, "malformed");
-                return end(t);
-        }
-        t->stage = (Stage)stage;
+        if (m->text[ITEM_USER])
+                r = take_name(m, ITEM_USER, RENDERED_MAX, &t->user, &t->user_usable);
+        else
+                r = asprintf(&t->user, "(%u bytes)", m->number[ITEM_USER_LENGTH]) < 0 ? -ENOMEM : 0;
+        if (r == 0 && m->text[ITEM_RUSER] && m->size[ITEM_RUSER] > 0)
+                r = take_name(m, ITEM_RUSER, KEISHI_NAME_MAX, &t->ruser, &usable);
+        return r;
+}
+
+static int take_begin(Transaction *t, const Message *m) {
+        _cleanup_free_ char *locale = NULL;
+        int r;
+
+        t->stage = (Stage)m->number[ITEM_STAGE];
         t->flags = m->number[ITEM_FLAGS];
-        t->service_name = take_text(m, ITEM_SERVICE);
-        t->ruser = take_text(m, ITEM_RUSER);
-        t->rhost = take_text(m, ITEM_RHOST);
-        t->tty = take_text(m, ITEM_TTY);
-        locale = take_text(m, ITEM_LOCALE);
-        if (!t->service_name || take_user(t, m) < 0)
-                return transaction_finish(t, RESULT_SYSTEM_ERR);
+        r = take_text(m, ITEM_SERVICE, &t->service_name);
+        if (r == 0)
+                r = take_text(m, ITEM_RHOST, &t->rhost);
+        if (r == 0)
+                r = take_text(m, ITEM_TTY, &t->tty);
+        if (r == 0)
+                r = take_text(m, ITEM_LOCALE, &locale);
+        if (r == 0)
+                r = take_names(t, m);
+        if (r < 0)
+                return r;
 
         t->language = text_language(locale, t->context->config->locale, t->tty);
         t->service = service_find(t->service_name);
         t->family = t->service ? t->service->family : _FAMILY_INVALID;
         t->remote = t->rhost || t->family == FAMILY_REMOTE || (t->peer.session && t->peer.session_remote);
+        return 0;
+}
+
+static void begin(Transaction *t, const Message *m) {
+        uint32_t stage = m->number[ITEM_STAGE];
+
+        if (stage < STAGE_AUTH || stage >= _STAGE_MAX || m->size[ITEM_SERVICE] == 0 ||
+                message_has(m, ITEM_USER) == message_has(m, ITEM_USER_LENGTH)) {
+                abuse(t, "malformed");
+                return end(t);
+        }
+        if (take_begin(t, m) < 0)
+                return transaction_finish(t, RESULT_SYSTEM_ERR);
         t->state = STATE_LOOKUP;
         (void)sd_event_source_set_enabled(t->tick, SD_EVENT_ON);
         if (set_deadline(t, t->context->config->transaction_usec) < 0)
@@ -309,8 +340,15 @@ static void begin(Transaction *t, const Message *m) {
                 return transaction_finish(t, RESULT_SUCCESS);
         }
 
-        if (find_actor(t) < 0)
+        switch (find_actor(t)) {
+        case 0:
+                break;
+        case -EPROTO:
+                abuse(t, "no-actor");
+                return transaction_finish(t, RESULT_PERM_DENIED);
+        default:
                 return transaction_finish(t, RESULT_SYSTEM_ERR);
+        }
         if (!t->service || !t->service->actor_is_caller)
                 lookup_user(t);
 }
