@@ -10,6 +10,9 @@
 #define AUTHORIZATIONS_PER_SENDER 8u
 #define AUTHORIZATIONS_PER_UID    16u
 
+/* Accounts of one person that are looked at. */
+#define OTHERS_MAX 32u
+
 #define BUS_ANSWER_USEC    (10 * USEC_PER_SEC)
 #define POLKIT_ANSWER_USEC (25 * USEC_PER_SEC)
 #define POLKIT_PERSON_USEC (180 * USEC_PER_SEC)
@@ -21,6 +24,9 @@ struct Authorization {
         LookupQuery *query;
         Ask ask;
         Caller caller;
+        json_object *others; /* rows of the person's accounts, when their groups count */
+        size_t next_other, n_others;
+        bool starting, answered;
         Authorization *next;
 };
 
@@ -42,6 +48,10 @@ static Authorization *authorization_free(Authorization *a) {
                 lookup_query_cancel(a->query);
         sd_bus_message_unref(a->m);
         account_unref(a->caller.account);
+        for (Account **o = a->caller.others; o && *o; o++)
+                account_unref(*o);
+        free(a->caller.others);
+        json_object_put(a->others);
         user_done(&a->caller.user);
         free(a);
         return NULL;
@@ -168,6 +178,78 @@ static void ask_polkit(Authorization *a) {
                 fail(a, r);
 }
 
+static void decide(Authorization *a) {
+        if (a->ask.action)
+                ask_polkit(a);
+        else
+                allow(a);
+}
+
+static void on_other(int r, Account *account, void *userdata);
+
+/* Looks the person's other accounts up, one after the other. One that NSS does not know has no groups; one that it does
+ * not tell about is a reason to refuse. */
+static void look_at_others(Authorization *a) {
+        while (a->next_other < json_object_array_length(a->others)) {
+                const char *account = json_string(json_object_array_get_idx(a->others, a->next_other), "account");
+                LookupQuery *query = NULL;
+                int r;
+
+                if (!account || strcmp(account, a->caller.account->name) == 0) {
+                        a->next_other++;
+                        continue;
+                }
+                a->answered = false;
+                a->starting = true;
+                r = lookup_name(a->bus->c.lookup, account, on_other, a, &query);
+                a->starting = false;
+                if (r < 0) {
+                        fail(a, r);
+                        return;
+                }
+                if (!a->answered) {
+                        a->query = query;
+                        return;
+                }
+                if (a->next_other > OTHERS_MAX) /* set by on_other(): not told */
+                        break;
+        }
+        if (a->next_other > OTHERS_MAX)
+                refuse(a, "Unavailable", "lookup", N_("The name service does not answer; try again later"));
+        else
+                decide(a);
+}
+
+static void on_other(int r, Account *account, void *userdata) {
+        Authorization *a = userdata;
+
+        a->query = NULL;
+        a->answered = true;
+        if (r == 0)
+                a->caller.others[a->n_others++] = account_ref(account);
+        if (r == 0 || r == LOOKUP_E_UNKNOWN)
+                a->next_other++;
+        else
+                a->next_other = OTHERS_MAX + 1;
+        if (!a->starting)
+                look_at_others(a);
+}
+
+static int list_others(Authorization *a) {
+        _cleanup_json_ json_object *filter = json_object_new_object();
+        int r;
+
+        if (!filter || json_set_string(filter, "person", a->caller.user.person) < 0)
+                return -ENOMEM;
+        r = registry_row_list(a->bus->c.registry, NOUN_USER, filter, OTHERS_MAX + 1, &a->others, NULL);
+        if (r != 0)
+                return r < 0 ? r : -EIO;
+        if (json_object_array_length(a->others) > OTHERS_MAX)
+                return -E2BIG;
+        a->caller.others = calloc(json_object_array_length(a->others) + 1, sizeof(*a->caller.others));
+        return a->caller.others ? 0 : -ENOMEM;
+}
+
 static void on_account(int r, Account *account, void *userdata) {
         Authorization *a = userdata;
 
@@ -191,10 +273,15 @@ static void on_account(int r, Account *account, void *userdata) {
         a->caller.account = account_ref(account);
         if (!person_may(a))
                 return;
-        if (a->ask.action)
-                ask_polkit(a);
+        if (!a->ask.others) {
+                decide(a);
+                return;
+        }
+        r = list_others(a);
+        if (r < 0)
+                fail(a, r);
         else
-                allow(a);
+                look_at_others(a);
 }
 
 static int on_uid(sd_bus_message *reply, void *userdata, sd_bus_error *error) {

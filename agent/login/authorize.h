@@ -32,6 +32,7 @@ typedef struct Caller {
         uid_t uid;
         Account *account; /* NULL for uid 0 */
         User user;        /* empty for uid 0 */
+        Account **others; /* the person's other accounts, when asked for (Ask.others); NULL-terminated, may be NULL */
         unsigned roles;   /* ROLE_BIT() of each role held; 0 for who is retired, restricted or a shared ID */
 } Caller;
 
@@ -52,7 +53,8 @@ typedef struct Ask {
         unsigned roles;     /* one of these is needed; 0: `fn` looks at the roles itself */
         const char *noun;   /* for the trail of a refusal; both belong to the message or are static, may be NULL */
         const char *object;
-        bool root; /* uid 0, and only it, passes: Setup */
+        bool others; /* the person's other accounts are looked up too: their groups count */
+        bool root;   /* uid 0, and only it, passes: Setup */
         authorized_fn fn;
 } Ask;
 

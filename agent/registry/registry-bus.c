@@ -47,6 +47,19 @@ static bool in_list(char *const *list, const char *name) {
         return false;
 }
 
+/* Whether one of the person's accounts is in the group or netgroup. */
+static bool any_account_in(const Caller *caller, SubjectKind kind, const char *name) {
+        const Account *account = caller->account;
+
+        for (Account **next = caller->others;; next++) {
+                if (kind == SUBJECT_GROUP ? account_in_group(account, name) : in_list(account->netgroups, name))
+                        return true;
+                if (!next || !*next)
+                        return false;
+                account = *next;
+        }
+}
+
 /* Whether a row is about the caller (law 8): persons are compared. A designation of a group, netgroup or unit that the
  * caller is in counts. 1, 0 or a negative errno. */
 static int row_is_callers(Bus *b, const Caller *caller, NounId noun, json_object *row) {
@@ -67,9 +80,8 @@ static int row_is_callers(Bus *b, const Caller *caller, NounId noun, json_object
                 case SUBJECT_USER:
                         return bus_account_is_callers(b, caller, who);
                 case SUBJECT_GROUP:
-                        return account_in_group(caller->account, who);
                 case SUBJECT_NETGROUP:
-                        return in_list(caller->account->netgroups, who);
+                        return any_account_in(caller, kind, who);
                 case SUBJECT_UNIT:
                         return caller->user.unit && strcmp(who, caller->user.unit) == 0;
                 default:
@@ -315,6 +327,7 @@ static int ask_for(sd_bus_message *m, Bus *b, const char *method, const char *ac
                         .roles = write ? write_roles[noun] : ROLES_ALL,
                         .noun = noun_to_string(noun),
                         .object = id,
+                        .others = write && noun == NOUN_DESIGNATION,
                         .fn = fn,
                 });
 }

@@ -41,6 +41,7 @@ class Office(Rig):
                 f.write("%s:x:%d:%s\n" % (group, 4000 + number, ",".join(members)))
             for name, uid in STAFF.items():
                 f.write("%s:x:%d:\n" % (name, uid))
+            f.write("betsu:x:3002:soto\n")
 
     def start_polkit(self):
         self.polkit_says("yes")
@@ -160,6 +161,29 @@ def test_nobody_changes_a_row_about_themselves(o):
     o.refused(KACHO, "designation", "change", row["uuid"], "--hours", "daily 00:00-24:00", says="themselves")
     o.refused(KACHO, "designation", "remove", row["uuid"], "--reason", "x", says="themselves")
     assert last(o, "change-refused")["KEISHI_REASON"] == "own-row"
+
+
+@office
+def test_a_group_that_another_account_of_the_caller_is_in_is_about_the_caller(o):
+    o.done(KANRI, "user", "add", "soto", "--person", "20%04d" % STAFF[SEKININ], "--name", "別の利用者", "--unit", "会計課")
+    o.done(SEKININ, "designation", "add", "--scope", "会計", "--subject", "group:nogroup")
+    o.refused(SEKININ, "designation", "add", "--scope", "会計", "--subject", "group:betsu", says="themselves")
+
+
+@office
+def test_the_clock_is_confirmed_by_the_system_manager_with_a_reason(o):
+    o.stop_agent()
+    with sqlite3.connect(o.path("var/lib/keishi/registry.db")) as db:
+        db.execute("INSERT INTO meta VALUES ('clock-distrusted', 'back')")
+    db.close()
+    o.start_agent()
+    wait_for("the agent on the bus", lambda: o.ctl(HANAKO, "status").returncode == DONE)
+    assert "NOT TRUSTED" in o.ctl(HANAKO, "status").stdout
+    o.refused(KACHO, "terminal", "confirm-clock", "--reason", "x", says="none of the roles")
+    o.refused(KANRI, "terminal", "confirm-clock", code=USAGE)
+    o.done(KANRI, "terminal", "confirm-clock", "--reason", "電波時計で確認")
+    assert last(o, "clock-confirmed")["KEISHI_DETAIL"] == "電波時計で確認"
+    assert json.loads(o.ctl(HANAKO, "status", "--json").stdout)["agent"]["clock"]["trusted"]
 
 
 @office
