@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/inotify.h>
 
 #include "trail/kind.h"
 #include "trail/trail-internal.h"
@@ -294,6 +295,24 @@ static int import_spool(Trail *t, Spool *spool, const char *meta, unsigned told_
         return r;
 }
 
+static int on_break_glass(sd_event_source *source, const struct inotify_event *event, void *userdata) {
+        Trail *t = userdata;
+
+        t->break_glass_written = true;
+        pause_arm(&t->import);
+        return 0;
+}
+
+/* pam_keishi also writes its spool while the agent runs and says that it cannot decide. Without the watch (no memory,
+ * no inotify instance left) that is imported at the next start. */
+static void open_break_glass(Trail *t) {
+        if (spool_open(&t->break_glass, t->break_glass_path) < 0)
+                return;
+        if (t->import.event && sd_event_add_inotify_fd(t->import.event, &t->break_glass_watch, t->break_glass.fd,
+                                       IN_MODIFY, on_break_glass, t) < 0)
+                t->break_glass_watch = NULL;
+}
+
 void import_run(Trail *t) {
         int r, q;
 
@@ -302,16 +321,18 @@ void import_run(Trail *t) {
                 return;
         }
         if (!spool_is_open(&t->break_glass))
-                (void)spool_open(&t->break_glass, t->break_glass_path);
+                open_break_glass(t);
 
         r = import_spool(t, &t->break_glass, "trail-break-glass", 0);
+        if (r == 0)
+                t->break_glass_written = false;
         q = import_spool(t, &t->reserve, "trail-reserve", t->told_by_syslog);
         if (q == 0)
                 t->told_by_syslog = 0;
         if (r == 0 && q == 0)
                 pause_reset(&t->import);
-        else if (r == SPOOL_E_BUSY || q == SPOOL_E_BUSY || t->break_glass.used > 0 || t->reserve.used > 0 ||
-                 t->told_by_syslog > 0)
+        else if (r == SPOOL_E_BUSY || q == SPOOL_E_BUSY || t->break_glass_written || t->break_glass.used > 0 ||
+                 t->reserve.used > 0 || t->told_by_syslog > 0)
                 pause_arm(&t->import);
 
         if (!registry_in_transaction(t->registry) && outbox_load(&t->outbox) == 0)

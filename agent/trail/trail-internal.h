@@ -14,6 +14,8 @@ struct Trail {
         Journal journal;
         Spool reserve, break_glass;
         char *reserve_path, *break_glass_path, *syslog_path;
+        sd_event_source *break_glass_watch; /* its spool is also written while the agent runs, but cannot decide */
+        bool break_glass_written;           /* …and was not imported since */
         Pause import; /* armed while a spool may hold something that the outbox could not take yet */
         char *terminal[_TERMINAL_FIELD_MAX];
         char boot_id[33];

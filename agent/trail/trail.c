@@ -51,7 +51,6 @@ int trail_new(Trail **ret, sd_event *event, Registry *registry, const TrailOptio
         /* None of these is a reason not to start: what opens is refused while the outbox cannot be written, and
          * trail_status() tells. */
         (void)spool_open(&t->reserve, t->reserve_path);
-        (void)spool_open(&t->break_glass, t->break_glass_path);
         t->writable = outbox_load(&t->outbox) == 0;
         import_run(t);
         trail_kick(t);
@@ -66,6 +65,7 @@ Trail *trail_free(Trail *t) {
         if (!registry_in_transaction(t->registry))
                 (void)outbox_persist(&t->outbox);
         journal_done(&t->journal);
+        sd_event_source_disable_unref(t->break_glass_watch);
         pause_done(&t->import);
         outbox_done(&t->outbox);
         spool_done(&t->reserve);
