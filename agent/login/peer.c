@@ -11,7 +11,6 @@
 #include <sys/sysmacros.h>
 #include <systemd/sd-login.h>
 
-#include "util/io.h"
 #include "util/text.h"
 
 void peer_done(Peer *p) {
@@ -30,19 +29,36 @@ static int open_proc(pid_t pid) {
         return fd < 0 ? (errno == ENOENT ? -ESRCH : -errno) : fd;
 }
 
+/* The files read here are made whole by the kernel at the first read: what is short is all there is. What does not fit
+ * is cut, which is for the caller to see: then the length is size - 1. */
+static int read_proc(int proc_fd, const char *name, char *text, size_t size, size_t *ret_length) {
+        _cleanup_close_ int fd = -EBADF;
+        ssize_t n;
+
+        fd = openat(proc_fd, name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        if (fd < 0)
+                return errno == ENOENT ? -ESRCH : -errno;
+        n = read(fd, text, size - 1);
+        if (n < 0)
+                return -errno;
+        text[n] = '\0';
+        if (ret_length)
+                *ret_length = (size_t)n;
+        return 0;
+}
+
 /* The fields of /proc/PID/stat that are wanted; the program's name in it may hold anything, so fields are counted from
  * the last parenthesis. */
 static int read_stat(int proc_fd, pid_t *ret_parent, uint64_t *ret_tty, uint64_t *ret_start) {
         enum { FIELD_PARENT = 4, FIELD_TTY = 7, FIELD_START = 22 };
-        _cleanup_free_ char *text = NULL;
         uint64_t parent = 0, tty = 0, start = 0;
-        char *p, *save = NULL;
+        char text[2048], *p, *save = NULL;
         unsigned field = 3;
         int r;
 
-        r = io_read_file(proc_fd, "stat", 4096, &text, NULL);
+        r = read_proc(proc_fd, "stat", text, sizeof(text), NULL);
         if (r < 0)
-                return r == -ENOENT ? -ESRCH : r;
+                return r;
         p = strrchr(text, ')');
         if (!p)
                 return -EPROTO;
@@ -64,15 +80,15 @@ static int read_stat(int proc_fd, pid_t *ret_parent, uint64_t *ret_tty, uint64_t
 }
 
 static int read_uids(int proc_fd, uid_t *ret_real, uid_t *ret_effective) {
-        _cleanup_free_ char *text = NULL;
+        char text[1024]; /* Uid: is among the first lines */
         unsigned real, effective;
         const char *p;
         char *end;
         int r;
 
-        r = io_read_file(proc_fd, "status", 16384, &text, NULL);
+        r = read_proc(proc_fd, "status", text, sizeof(text), NULL);
         if (r < 0)
-                return r == -ENOENT ? -ESRCH : r;
+                return r;
         p = strstr(text, "\nUid:\t");
         if (!p)
                 return -EPROTO;
@@ -90,12 +106,21 @@ static int read_uids(int proc_fd, uid_t *ret_real, uid_t *ret_effective) {
 }
 
 static uid_t read_login_uid(int proc_fd) {
-        _cleanup_free_ char *text = NULL;
+        char text[32];
         uint64_t uid;
 
-        if (io_read_file(proc_fd, "loginuid", 32, &text, NULL) < 0 || parse_uint64(text, 0, UINT32_MAX, &uid) < 0)
+        if (read_proc(proc_fd, "loginuid", text, sizeof(text), NULL) < 0 || parse_uint64(text, 0, UINT32_MAX, &uid) < 0)
                 return (uid_t)-1;
         return (uid_t)uid;
+}
+
+/* Whether the process can be in a session of logind: those are in a unit session-ID.scope. When in doubt, true. */
+static bool may_have_session(int proc_fd) {
+        char text[4096];
+        size_t length;
+
+        return read_proc(proc_fd, "cgroup", text, sizeof(text), &length) < 0 || length == sizeof(text) - 1 ||
+               strstr(text, "/session-");
 }
 
 static char *read_exe(int proc_fd) {
@@ -151,7 +176,7 @@ int peer_read(Peer *ret, int fd) {
                         peer.parent = (ProcessId){};
         }
 
-        if (sd_pid_get_session(cred.pid, &peer.session) >= 0) {
+        if (may_have_session(proc_fd) && sd_pid_get_session(cred.pid, &peer.session) >= 0) {
                 r = sd_session_is_remote(peer.session);
                 peer.session_remote = r != 0;
                 if (sd_session_get_seat(peer.session, &peer.seat) < 0)
