@@ -68,15 +68,21 @@ int transaction_judge(Transaction *t, bool authenticated, FactsData *ret_data, V
                                   : NULL,
                 .target_nss = admin ? t->user_nss : NULL,
         };
+        Registry *registry = t->context->registry;
+        bool own;
         int r;
 
         q.clock_trusted = trusted_clock_now(t->context->clock, &q.now_usec);
-        r = facts_collect(ret_data, t->context->registry, t->context->config, &q);
+        r = registry_view_begin(registry, &own);
         if (r != 0)
                 return r;
-        r = facts_judge(ret_data, t->context->registry, ret);
-        if (r != 0)
-                facts_done(ret_data);
+        r = facts_collect(ret_data, registry, t->context->config, &q);
+        if (r == 0) {
+                r = facts_judge(ret_data, registry, ret);
+                if (r != 0)
+                        facts_done(ret_data);
+        }
+        registry_view_end(registry, own);
         return r;
 }
 

@@ -157,16 +157,6 @@ static int is_self(Registry *r, const char *terminal, const char *unit) {
         return q != 0 ? q : statement_row(s);
 }
 
-/* One snapshot for all lookups, unless the caller has a transaction. */
-static int snapshot(Registry *r, bool begin) {
-        static const char begin_sql[] = "BEGIN", end_sql[] = "COMMIT";
-        _cleanup_statement_ sqlite3_stmt *s = NULL;
-        int q;
-
-        q = registry_statement(r, begin ? begin_sql : end_sql, &s);
-        return q != 0 ? q : statement_run(s);
-}
-
 int registry_candidates(Registry *r, const Subject *s, const char *terminal, const char *terminal_unit, candidate_fn fn,
         void *userdata) {
         static const char here_sql[] = "SELECT " CANDIDATE_COLUMNS " FROM here d CROSS JOIN scopes s ON s.id = d.scope"
@@ -182,14 +172,12 @@ int registry_candidates(Registry *r, const Subject *s, const char *terminal, con
                 .fn = fn,
                 .userdata = userdata,
         };
-        bool own = !registry_in_transaction(r);
+        bool own;
         int q;
 
-        if (own) {
-                q = snapshot(r, true);
-                if (q != 0)
-                        return q;
-        }
+        q = registry_view_begin(r, &own);
+        if (q != 0)
+                return q;
         q = is_self(r, terminal, terminal_unit);
         if (q == 0 || q == REGISTRY_E_NOT_FOUND)
                 q = registry_statement(r, q == 0 ? here_sql : any_sql, &statement);
@@ -198,8 +186,7 @@ int registry_candidates(Registry *r, const Subject *s, const char *terminal, con
                 q = search_all(&search);
         }
         registry_statement_done(&statement);
-        if (own && snapshot(r, false) != 0)
-                registry_rollback(r);
+        registry_view_end(r, own);
         return q;
 }
 

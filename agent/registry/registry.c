@@ -427,6 +427,25 @@ void registry_rollback(Registry *r) {
                 (void)run(r, sql);
 }
 
+int registry_view_begin(Registry *r, bool *ret_own) {
+        static const char sql[] = "BEGIN";
+        bool own = !registry_in_transaction(r);
+        int q;
+
+        if (own) {
+                q = run(r, sql);
+                if (q != 0)
+                        return q;
+        }
+        *ret_own = own;
+        return 0;
+}
+
+void registry_view_end(Registry *r, bool own) {
+        if (own && registry_commit(r) != 0)
+                registry_rollback(r);
+}
+
 bool registry_in_transaction(Registry *r) {
         return !sqlite3_get_autocommit(r->db);
 }

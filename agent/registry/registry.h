@@ -53,6 +53,11 @@ int registry_commit(Registry *r);
 void registry_rollback(Registry *r);
 bool registry_in_transaction(Registry *r);
 
+/* Between the two, reads see one state of the database, and its locks are taken once. Inside a transaction, or another view, it is
+ * already so, and *ret_own is false. Nothing may be written in a view. */
+int registry_view_begin(Registry *r, bool *ret_own);
+void registry_view_end(Registry *r, bool own);
+
 /* Maps an SQLite result to 0, REGISTRY_E_UNUSABLE or a negative errno. */
 int registry_result(int sqlite_rc);
 
