@@ -12,6 +12,12 @@
 #include "registry/internal.h"
 #include "util/text.h"
 
+/* 1000 frames, after which SQLite checkpoints, fit. */
+#define LOG_SIZE 4194304
+
+#define STRINGIFY_VALUE(x) #x
+#define STRINGIFY(x)       STRINGIFY_VALUE(x)
+
 int registry_error(RegistryError *e, int condition, const char *field, const char *format, ...) {
         size_t used = 0;
         uint32_t c;
@@ -160,7 +166,7 @@ static int connect_database(sqlite3 **ret, const char *path, RegistryError *ret_
                                       "PRAGMA cache_size = -256;"
                                       "PRAGMA mmap_size = 0;"
                                       "PRAGMA temp_store = MEMORY;"
-                                      "PRAGMA journal_size_limit = 4194304;";
+                                      "PRAGMA journal_size_limit = " STRINGIFY(LOG_SIZE) ";";
         static const struct {
                 int option, value;
         } options[] = {
@@ -341,6 +347,36 @@ static int start_log(sqlite3 *db, const char *path, RegistryError *ret_error) {
         return r;
 }
 
+/* Gives the write-ahead log, from the start, the size that it has between checkpoints. A commit that writes over what
+ * is there has only data to bring to the disk; one that makes the file longer has the file's size and blocks as well.
+ * What follows the last frame of a log means nothing to SQLite, so zeros do not either. Without room it does without.
+ */
+static void extend_log(const char *path) {
+        static const char zeros[16 * 1024];
+        _cleanup_free_ char *log = NULL;
+        _cleanup_close_ int fd = -EBADF;
+        struct stat st;
+
+        if (asprintf(&log, "%s-wal", path) < 0) {
+                log = NULL;
+                return;
+        }
+        fd = open(log, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return;
+        for (off_t at = st.st_size; at < LOG_SIZE;) {
+                size_t left = (size_t)(LOG_SIZE - at);
+                ssize_t n = pwrite(fd, zeros, left < sizeof(zeros) ? left : sizeof(zeros), at);
+
+                if (n <= 0) {
+                        (void)!ftruncate(fd, st.st_size);
+                        return;
+                }
+                at += n;
+        }
+        (void)fdatasync(fd);
+}
+
 int registry_open(Registry **ret, const char *path, RegistryError *ret_error) {
         _cleanup_(registry_free_p) Registry *registry = NULL;
         RegistryError error = {};
@@ -360,6 +396,8 @@ int registry_open(Registry **ret, const char *path, RegistryError *ret_error) {
                 r = start_log(registry->db, path, &error);
         if (r == 0)
                 r = migrate(registry->db, version);
+        if (r == 0)
+                extend_log(path);
         if (r != 0) {
                 if (error.text[0] == '\0')
                         registry_error(&error, r, "", "%s cannot be used: %s", path,

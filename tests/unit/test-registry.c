@@ -135,6 +135,18 @@ static void a_new_registry_is_private_durable_and_complete(void **state) {
         assert_int_not_equal(access(beside("-wal"), F_OK), 0);
 }
 
+static void a_commit_does_not_make_the_log_longer(void **state) {
+        Registry *r = open_registry();
+        struct stat before, after;
+
+        assert_int_equal(stat(beside("-wal"), &before), 0);
+        for (int i = 0; i < 50; i++)
+                assert_int_equal(registry_meta_set(r, "time", i % 2 ? "later" : "earlier"), 0);
+        assert_int_equal(stat(beside("-wal"), &after), 0);
+        assert_int_equal(before.st_size, after.st_size);
+        registry_free(r);
+}
+
 static void what_was_written_is_there_after_reopening(void **state) {
         _cleanup_free_ char *value = NULL;
         Registry *r = open_registry();
@@ -603,6 +615,7 @@ int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
         const struct CMUnitTest tests[] = {
                 T(a_new_registry_is_private_durable_and_complete),
+                T(a_commit_does_not_make_the_log_longer),
                 T(what_was_written_is_there_after_reopening),
                 T(a_wider_mode_is_narrowed),
                 T(a_file_of_somebody_else_is_refused),
