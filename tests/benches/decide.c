@@ -4,10 +4,10 @@
  *
  * TARGET is NAME:CONFDIR:PID:CALLS, CALLS 0 for those before it. In each round each target's stack of SERVICE gets
  * CALLS complete account decisions (pam_start, pam_acct_mgmt, pam_end), one after another in this process; targets take
- * turns, so that what else this machine does falls on all of them. A target with an agent (PID not 0) authenticates USER
- * once before, by PASSWORD; its proof serves the decisions. Prints a line for each target: name, nanoseconds of CPU of
- * one decision in this process and in the agent, the median round's, and the longest wall time of a decision.
- * A decision that does not grant ends everything. */
+ * turns, so that what else this machine does falls on all of them. A target with an agent (PID not 0) authenticates
+ * USER once before, by PASSWORD; its proof serves the decisions. Prints a line for each target: name, nanoseconds of
+ * CPU of one decision in this process and in the agent, the median round's, and the longest wall time of a decision. A
+ * decision that does not grant ends everything. */
 
 #include <stdbool.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* hbac RULES CALLS: the evaluator of SSSD's access rules. RULES rules with the mix of ours (70 % name a user, 20 % a
- * group, 10 % are for everybody of another service); the user is in 30 groups, and the last rule is the one that grants.
- * Prints nanoseconds of CPU of one evaluation. */
+ * group, 10 % are for everybody of another service); the user is in 30 groups, and the last rule is the one that
+ * grants. Prints nanoseconds of CPU of one evaluation. */
 
 #include <ipa_hbac.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* load MODULE: what loading it, as libpam does, adds to a process that has libpam: prints shared objects, KiB of private
- * dirty memory. Under callgrind, load_module() is what it counts. */
+/* load MODULE: what loading it, as libpam does, adds to a process that has libpam: prints shared objects, KiB of
+ * private dirty memory. Under callgrind, load_module() is what it counts. */
 
 #include <dlfcn.h>
 #include <link.h>

@@ -140,6 +140,12 @@ class Agent:
         with open("/proc/%d/smaps_rollup" % self.process.pid) as f:
             return sum(int(line.split()[1]) for line in f if line.startswith(("Private_Clean:", "Private_Dirty:")))
 
+    def cpu_with_helpers(self):
+        """Seconds of CPU of the agent and of its helpers that have ended."""
+        with open("/proc/%d/stat" % self.process.pid) as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
     def switches(self):
         """Times that it slept and was woken."""
         with open("/proc/%d/status" % self.process.pid) as f:
