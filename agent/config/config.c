@@ -56,26 +56,27 @@ typedef struct Source {
 
 /* Notes the first error, with the line that is being read (none before the first). */
 _printf_(3, 4) static int fail(Source *s, int r, const char *format, ...) {
-        _cleanup_free_ char *text = NULL;
+        char *text, *error;
         va_list ap;
         int n;
 
         if (s->r < 0)
                 return s->r;
-        s->r = r;
+        s->r = -ENOMEM;
         va_start(ap, format);
         n = vasprintf(&text, format, ap);
         va_end(ap);
         if (n < 0)
-                text = NULL;
-        else if (s->line > 0)
-                n = asprintf(&s->error, "%s:%u: %s", s->path, s->line, text);
+                return s->r;
+        if (s->line > 0)
+                n = asprintf(&error, "%s:%u: %s", s->path, s->line, text);
         else
-                n = asprintf(&s->error, "%s: %s", s->path, text);
-        if (n < 0) {
-                s->error = NULL;
-                s->r = -ENOMEM;
-        }
+                n = asprintf(&error, "%s: %s", s->path, text);
+        free(text);
+        if (n < 0)
+                return s->r;
+        s->error = error;
+        s->r = r;
         return s->r;
 }
 
@@ -255,30 +256,36 @@ static int open_file(Source *s, int directory) {
         return TAKE_FD(fd);
 }
 
-static int read_all(Source *s, int fd, char **ret, size_t *ret_size) {
+/* The whole file, with a zero byte behind it; NULL when the error is noted. */
+static char *read_all(Source *s, int fd, size_t *ret_size) {
         _cleanup_free_ char *text = NULL;
         size_t size = 0;
 
         text = malloc(FILE_MAX + 2);
-        if (!text)
-                return -ENOMEM;
+        if (!text) {
+                fail(s, -ENOMEM, "%s", strerror(ENOMEM));
+                return NULL;
+        }
         while (size <= FILE_MAX) {
                 ssize_t n = read(fd, text + size, FILE_MAX + 1 - size);
 
                 if (n < 0 && errno == EINTR)
                         continue;
-                if (n < 0)
-                        return fail(s, -errno, "cannot read the file: %s", strerror(errno));
+                if (n < 0) {
+                        fail(s, -errno, "cannot read the file: %s", strerror(errno));
+                        return NULL;
+                }
                 if (n == 0)
                         break;
                 size += (size_t)n;
         }
-        if (size > FILE_MAX)
-                return fail(s, -EFBIG, "the file is larger than %u bytes", FILE_MAX);
+        if (size > FILE_MAX) {
+                fail(s, -EFBIG, "the file is larger than %u bytes", FILE_MAX);
+                return NULL;
+        }
         text[size] = '\0';
-        *ret = TAKE_PTR(text);
         *ret_size = size;
-        return 0;
+        return TAKE_PTR(text);
 }
 
 static int hash(const char *text, size_t size, char **ret) {
@@ -309,7 +316,6 @@ static int load(Source *s) {
         _cleanup_close_ int directory = -EBADF, file = -EBADF;
         _cleanup_free_ char *text = NULL;
         size_t size = 0;
-        int r;
 
         directory = open_directory(s);
         if (directory < 0)
@@ -317,8 +323,8 @@ static int load(Source *s) {
         file = open_file(s, directory);
         if (file < 0)
                 return file;
-        r = read_all(s, file, &text, &size);
-        return r == 0 ? finish(s, text, size) : r;
+        text = read_all(s, file, &size);
+        return text ? finish(s, text, size) : s->r;
 }
 
 static int config_new(Config **ret, Source *s, const char *text, size_t size, char **ret_error) {

@@ -209,7 +209,7 @@ static int parse_alternative(const ConfigKey *key, char *text, unsigned *ret, ch
 }
 
 static int set_factors(const ConfigKey *key, const char *value, Config *c, char **ret_error) {
-        unsigned alternatives[FACTOR_ALTERNATIVES_MAX];
+        unsigned alternatives[FACTOR_ALTERNATIVES_MAX] = {};
         _cleanup_free_ char *copy = strdup(value);
         char *rest = copy;
         size_t n = 0;

@@ -75,7 +75,7 @@ static int parse_meta(char *text, uint64_t ret[static 3]) {
 }
 
 int outbox_load(Outbox *o) {
-        uint64_t last, last_time;
+        uint64_t last = 0, last_time = 0;
         int r;
 
         if (!o->loaded) {
@@ -107,7 +107,7 @@ int outbox_load(Outbox *o) {
 }
 
 int outbox_next(Outbox *o, uint64_t *ret_seq) {
-        uint64_t last;
+        uint64_t last = 0;
         int r;
 
         if (!o->loaded) {
