@@ -21,6 +21,14 @@ static int on_import(sd_event_source *source, uint64_t usec, void *userdata) {
         return 0;
 }
 
+/* What is imported at the start says where it happened, too. */
+static void name_terminal(Trail *t) {
+        _cleanup_(terminal_done) Terminal self = {};
+
+        if (registry_terminal_self(t->registry, &self) == 0)
+                trail_set_terminal(t, self.name, self.uuid, self.unit);
+}
+
 int trail_new(Trail **ret, sd_event *event, Registry *registry, const TrailOptions *options) {
         _cleanup_(trail_free_p) Trail *t = NULL;
         uint64_t pause_min = options->pause_min_usec ? options->pause_min_usec : PAUSE_MIN_USEC;
@@ -52,6 +60,7 @@ int trail_new(Trail **ret, sd_event *event, Registry *registry, const TrailOptio
          * trail_status() tells. */
         (void)spool_open(&t->reserve, t->reserve_path);
         t->writable = outbox_load(&t->outbox) == 0;
+        name_terminal(t);
         import_run(t);
         trail_kick(t);
 

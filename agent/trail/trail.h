@@ -47,7 +47,7 @@ int trail_new(Trail **ret, sd_event *event, Registry *registry, const TrailOptio
 Trail *trail_free(Trail *t);
 DEFINE_CLEANUP(Trail *, trail_free)
 
-/* What every entry carries; call again when it changes. NULL: unknown yet. */
+/* What every entry carries; call when it changes (trail_new() has read it from the registry). NULL: unknown yet. */
 void trail_set_terminal(Trail *t, const char *name, const char *uuid, const char *unit);
 
 /* Appends within the transaction that the caller has open. 0, REGISTRY_E_UNUSABLE or a negative errno: roll back and

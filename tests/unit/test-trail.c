@@ -783,6 +783,11 @@ static void test_break_glass_is_imported_at_the_next_start_and_its_slots_are_fre
         Fixture *f = *state;
         json_object *entries;
 
+        assert_int_equal(sqlite3_exec(registry_db(f->registry),
+                                 "INSERT INTO terminals (uuid, name, unit) VALUES ('uuid-9', 'T09', '人事課');"
+                                 "INSERT INTO meta VALUES ('terminal', 'uuid-9')",
+                                 NULL, NULL, NULL),
+                SQLITE_OK);
         fixture_close(f);
         write_slot(f->spool_path, 0, text, false);
         write_slot(f->spool_path, 1, "ACCOUNT=rescue\nACCOUNT=other\nUNHEARD=of \\ it\n", false);
@@ -796,6 +801,8 @@ static void test_break_glass_is_imported_at_the_next_start_and_its_slots_are_fre
         assert_string_equal(text_of(entries, 0, "tty"), "tty2");
         assert_string_equal(text_of(entries, 0, "stage"), "auth");
         assert_string_equal(text_of(entries, 0, "pid"), "77");
+        assert_string_equal(text_of(entries, 0, "terminal"), "T09");
+        assert_string_equal(text_of(entries, 0, "unit"), "人事課");
         assert_int_equal(number_of(entries, 0, "time"), 1234567);
         assert_string_equal(text_of(entries, 0, "boot_id"), "00000000000000000000000000000000");
         assert_string_equal(text_of(entries, 1, "account"), "rescue");
