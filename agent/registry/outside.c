@@ -35,7 +35,7 @@ static bool word_covered(Registry *r, const char *list, const char *word, size_t
 
         if (list_has(list, word, size))
                 return true;
-        if (size >= sizeof(text) || (size == 1 && *word == '*'))
+        if (size >= sizeof(text))
                 return false;
         memcpy(text, word, size);
         text[size] = '\0';
