@@ -2,8 +2,11 @@
 """keishictl setup against a real keishid, up to (not including) pam-auth-update, which the VM tier runs."""
 import json
 import os
+import pty
+import select
 import subprocess
 import sys
+import time
 
 from rig import BUILD, HANAKO, PASSWORD, TARO, Rig, crypt_sha512, has_other_users, rig_main, wait_for
 
@@ -192,6 +195,73 @@ def test_setup_is_roots_and_needs_somebody_to_ask(o):
     r = subprocess.run(["busctl", "--address=" + o.bus_address, "call", "org.keishi1", "/org/keishi1", "org.keishi1.Manager", "Setup", "s", "{}"], env=o.names(),
                        capture_output=True, text=True, user=2001, group=2001, extra_groups=[])
     assert r.returncode != 0 and "Only root" in r.stderr, r
+
+
+class Terminal:
+    """A person at a terminal who waits for a question and answers it."""
+
+    def __init__(self, command, env):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.execve(command[0], command, env)
+        self.text = ""
+
+    def read(self, seconds):
+        """More of what is shown, or None at the end."""
+        if not select.select([self.fd], [], [], seconds)[0]:
+            return ""
+        try:
+            return os.read(self.fd, 4096).decode(errors="replace") or None
+        except OSError:
+            return None
+
+    def answer(self, question, text):
+        end = time.monotonic() + 20
+        while question not in self.text:
+            more = self.read(0.5)
+            if more is None or time.monotonic() > end:
+                raise AssertionError("no %r in %r" % (question, self.text))
+            self.text += more
+        self.text = self.text[self.text.index(question) + len(question):]
+        os.write(self.fd, (text + "\n").encode())
+
+    def end(self):
+        """Everything up to the end, and the exit status."""
+        more = ""
+        while more is not None:
+            self.text += more
+            more = self.read(20)
+        os.close(self.fd)
+        return self.text, os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+@fresh
+def test_the_guide_asks_and_lets_somebody_try_until_it_works(o):
+    command = [BUILD + "/agent/ctl/keishictl", "setup", "--no-activate", "--module", o.module, "--root", o.root]
+    person = Terminal(command, dict(o.names(), DBUS_SYSTEM_BUS_ADDRESS=o.bus_address))
+    for question, text in (
+        ("Name of this terminal:", "T01"), ("Unit that it belongs to:", "会計課"), ("confidentiality", ""), ("integrity", ""), ("availability", ""),
+        ("external line", ""), ("Designated for a purpose", ""), ("Business that", "会計業務"), ("Hours,", ""),
+        ("Account of the user:", "hanako"), ("Staff number:", "100001"), ("Name:", "山田花子"), ("Unit: [会計課]", ""), ("Designate this user", "yes"),
+        ("Another user?", "yes"),
+        ("Account of the user:", "taro"), ("Staff number:", "100002"), ("Name:", "鈴木太郎"), ("Unit:", ""), ("Designate this user", "no"),
+        ("Another user?", "no"), ("Break-glass account: [root]", "hijo"),
+        ("Who tries a login now", "hanako"), ("Password: ", "wrong"), ("Who tries a login now", "hanako"), ("Password: ", PASSWORD[HANAKO]),
+    ):
+        person.answer(question, text)
+    shown, status = person.end()
+    assert status == DONE and "hanako logs in" in shown and PASSWORD[HANAKO] not in shown, (status, shown)
+    assert "auth=0" in o.drive("login", HANAKO, "auth", answers=[PASSWORD[HANAKO]])
+    assert "auth=6" in o.drive("login", TARO, "auth", answers=[PASSWORD[TARO]])
+
+
+@fresh
+def test_a_guide_that_is_broken_off_leaves_nothing(o):
+    person = Terminal([BUILD + "/agent/ctl/keishictl", "setup", "--no-activate", "--root", o.root], dict(o.names(), DBUS_SYSTEM_BUS_ADDRESS=o.bus_address))
+    person.answer("Name of this terminal:", "T01")
+    person.answer("Unit that it belongs to:", "\x04")
+    shown, status = person.end()
+    assert status == FAILED and "PAM is as it was" in shown and o.untouched(), (status, shown)
 
 
 if __name__ == "__main__":
