@@ -52,7 +52,7 @@ static PreconditionState check_boot_loader(const char *root, char **ret_detail) 
 
         r = read_below(root, "/boot/grub/grub.cfg", &text, NULL);
         if (r == -ENOENT)
-                return say(PRECONDITION_UNKNOWN, ret_detail, "no /boot/grub/grub.cfg: another boot loader");
+                return say(PRECONDITION_UNKNOWN, ret_detail, _("no /boot/grub/grub.cfg: another boot loader"));
         if (r < 0)
                 return say(PRECONDITION_UNKNOWN, ret_detail, "/boot/grub/grub.cfg: %s", strerror(-r));
         for (rest = text; (line = strsep(&rest, "\n"));) {
@@ -64,9 +64,9 @@ static PreconditionState check_boot_loader(const char *root, char **ret_detail) 
         }
         if (!superusers)
                 return say(PRECONDITION_MISSING, ret_detail,
-                        "grub.cfg names no superusers: anyone may edit the kernel's command line");
+                        _("grub.cfg names no superusers: anyone may edit the kernel's command line"));
         if (!password)
-                return say(PRECONDITION_MISSING, ret_detail, "grub.cfg names superusers and no password");
+                return say(PRECONDITION_MISSING, ret_detail, _("grub.cfg names superusers and no password"));
         return PRECONDITION_HELD;
 }
 
@@ -95,11 +95,11 @@ static PreconditionState check_rescue(const char *root, char **ret_detail) {
         if (exists_below(root, "/etc/systemd/system/sysinit.target.wants/debug-shell.service") ||
                 exists_below(root, "/run/systemd/system/sysinit.target.wants/debug-shell.service"))
                 return say(PRECONDITION_MISSING, ret_detail,
-                        "debug-shell.service is enabled: a root shell without a password on tty9");
+                        _("debug-shell.service is enabled: a root shell without a password on tty9"));
         for (size_t i = 0; i < ELEMENTSOF(units); i++)
                 if (!is_masked(root, units[i]))
                         return say(PRECONDITION_MISSING, ret_detail,
-                                "%s is not masked: it gives a shell to who knows root's password", units[i]);
+                                _("%s is not masked: it gives a shell to who knows root's password"), units[i]);
         return PRECONDITION_HELD;
 }
 
@@ -191,7 +191,7 @@ static PreconditionState check_disk(const char *root, char **ret_detail) {
         }
         if (major_number == 0)
                 return say(PRECONDITION_UNKNOWN, ret_detail,
-                        "the root file system (%s) is on no block device that can be looked at", source);
+                        _("the root file system (%s) is on no block device that can be looked at"), source);
         if (asprintf(&device, "/sys/dev/block/%u:%u", major_number, minor_number) < 0) {
                 device = NULL;
                 return PRECONDITION_UNKNOWN;
@@ -199,7 +199,7 @@ static PreconditionState check_disk(const char *root, char **ret_detail) {
         if (is_encrypted(root, device, 0))
                 return PRECONDITION_HELD;
         return say(PRECONDITION_MISSING, ret_detail,
-                "the root file system (%s) is not on dm-crypt: whoever takes the disk out can change it", source);
+                _("the root file system (%s) is not on dm-crypt: whoever takes the disk out can change it"), source);
 }
 
 static PreconditionState check_secure_boot(const char *root, char **ret_detail) {
@@ -208,16 +208,16 @@ static PreconditionState check_secure_boot(const char *root, char **ret_detail) 
         int r;
 
         if (!exists_below(root, "/sys/firmware/efi"))
-                return say(PRECONDITION_MISSING, ret_detail, "started without UEFI");
+                return say(PRECONDITION_MISSING, ret_detail, _("started without UEFI"));
         /* UEFI 2.10, section 3.3: SecureBoot is one byte; efivarfs puts 4 bytes of attributes before it */
         r = read_below(root, "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c", &text, &size);
         if (r == -ENOENT)
-                return say(PRECONDITION_MISSING, ret_detail, "the firmware has no Secure Boot");
+                return say(PRECONDITION_MISSING, ret_detail, _("the firmware has no Secure Boot"));
         if (r < 0)
                 return say(PRECONDITION_UNKNOWN, ret_detail, "SecureBoot: %s", strerror(-r));
         if (size == 5 && text[4] == 1)
                 return PRECONDITION_HELD;
-        return say(PRECONDITION_MISSING, ret_detail, "Secure Boot is off");
+        return say(PRECONDITION_MISSING, ret_detail, _("Secure Boot is off"));
 }
 
 static PreconditionState check_lockdown(const char *root, char **ret_detail) {
@@ -228,10 +228,10 @@ static PreconditionState check_lockdown(const char *root, char **ret_detail) {
         if (r == -EACCES)
                 return say(PRECONDITION_UNKNOWN, ret_detail, "lockdown: %s", strerror(-r));
         if (r < 0)
-                return say(PRECONDITION_MISSING, ret_detail, "the kernel has no lockdown");
+                return say(PRECONDITION_MISSING, ret_detail, _("the kernel has no lockdown"));
         if (strstr(text, "[integrity]") || strstr(text, "[confidentiality]"))
                 return PRECONDITION_HELD;
-        return say(PRECONDITION_MISSING, ret_detail, "lockdown is off: root may change the running kernel");
+        return say(PRECONDITION_MISSING, ret_detail, _("lockdown is off: root may change the running kernel"));
 }
 
 static PreconditionState check_iommu(const char *root, char **ret_detail) {
@@ -247,7 +247,7 @@ static PreconditionState check_iommu(const char *root, char **ret_detail) {
                 closedir(d);
         return any ? PRECONDITION_HELD
                    : say(PRECONDITION_MISSING, ret_detail,
-                             "no IOMMU is in use: a device that can do DMA reads and writes memory");
+                             _("no IOMMU is in use: a device that can do DMA reads and writes memory"));
 }
 
 /* ---- the PAM stacks ---- */

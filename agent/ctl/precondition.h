@@ -21,7 +21,7 @@ typedef struct Precondition {
         const char *id;      /* stable, for --json and audits; NULL ends the table */
         const char *title;   /* N_() */
         const char *closing; /* N_(): how to close it */
-        /* `root`: prefix of all paths. *ret_detail: what was seen, English, one line, owned by the caller; may stay
+        /* `root`: prefix of all paths. *ret_detail: what was seen, in the language of the locale, one line, owned by the caller; may stay
          * NULL. */
         PreconditionState (*check)(const char *root, char **ret_detail);
 } Precondition;

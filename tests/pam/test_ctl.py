@@ -55,8 +55,9 @@ class Office(Rig):
         self.polkit.stdout.close()
 
     def polkit_says(self, answer):
-        with open(self.dir + "/polkit", "w") as f:
+        with open(self.dir + "/polkit.new", "w") as f:
             f.write(answer + "\n")
+        os.rename(self.dir + "/polkit.new", self.dir + "/polkit")
 
     def polkit_asked(self):
         try:
