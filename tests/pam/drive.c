@@ -4,10 +4,23 @@
  * prints what happened, one line each.
  *
  *   drive [OPTIONS] SERVICE USER CALL...
- *   CALL: auth setcred account open close password=prelim-and-update, fork (go on in a child, parent exits with its
- * status), kill-agent=PID, authtok (print what modules after ours find) -a TEXT  next answer   -n  answer NULL   -f
- * conversation fails   -t TTY -r RHOST -u RUSER   -U UID  become this uid first   -s USER  set PAM_USER before the next
- * calls
+ *
+ * Calls:
+ *   auth setcred account open close password
+ *   user=NAME     sets PAM_USER
+ *   kill=PID      kills a process
+ *   authtok       prints what modules after ours find
+ *   fork … join   what lies between is done by a child, what follows by its parent
+ *
+ * Options:
+ *   -a TEXT                       the next answer
+ *   -n                            answers NULL
+ *   -N                            answers with no array at all
+ *   -g SIZE                       answers with that many bytes of what no keyboard gives
+ *   -f                            the conversation fails
+ *   -h                            the conversation never returns
+ *   -t TTY -r RHOST -u RUSER      PAM items
+ *   -U UID                        becomes this uid first
  */
 
 #include <security/pam_appl.h>
@@ -24,7 +37,21 @@
 
 static const char *answers[ANSWERS_MAX];
 static size_t n_answers, next_answer;
-static bool answer_null, fail_conversation;
+static bool answer_null, answer_nothing, fail_conversation, hang_conversation;
+static size_t garbage_size;
+
+static char *next_response(void) {
+        char *s;
+
+        if (answer_null)
+                return NULL;
+        if (garbage_size == 0)
+                return strdup(answers[next_answer++]);
+        s = calloc(1, garbage_size + 1);
+        for (size_t i = 0; s && i < garbage_size; i++)
+                s[i] = (char)(1 + i * 37 % 255);
+        return s;
+}
 
 static int converse(int n, const struct pam_message **messages, struct pam_response **ret, void *userdata) {
         struct pam_response *r = calloc((size_t)n, sizeof(*r));
@@ -37,11 +64,18 @@ static int converse(int n, const struct pam_message **messages, struct pam_respo
                 case PAM_PROMPT_ECHO_ON:
                         printf("%s: %s\n", m->msg_style == PAM_PROMPT_ECHO_ON ? "ask" : "secret", m->msg);
                         fflush(stdout);
-                        if (fail_conversation || (!answer_null && next_answer >= n_answers)) {
+                        while (hang_conversation)
+                                pause();
+                        if (answer_nothing) {
+                                free(r);
+                                *ret = NULL;
+                                return PAM_SUCCESS;
+                        }
+                        if (fail_conversation || (!answer_null && garbage_size == 0 && next_answer >= n_answers)) {
                                 free(r);
                                 return PAM_CONV_ERR;
                         }
-                        r[i].resp = answer_null ? NULL : strdup(answers[next_answer++]);
+                        r[i].resp = next_response();
                         break;
                 default:
                         printf("%s: %s\n", m->msg_style == PAM_ERROR_MSG ? "error" : "info", m->msg);
@@ -101,7 +135,7 @@ int main(int argc, char **argv) {
         int c, r;
 
         setvbuf(stdout, NULL, _IOLBF, 0);
-        while ((c = getopt(argc, argv, "+a:nft:r:u:U:")) >= 0)
+        while ((c = getopt(argc, argv, "+a:nNg:fht:r:u:U:")) >= 0)
                 switch (c) {
                 case 'a':
                         if (n_answers < ANSWERS_MAX)
@@ -109,6 +143,15 @@ int main(int argc, char **argv) {
                         break;
                 case 'n':
                         answer_null = true;
+                        break;
+                case 'N':
+                        answer_nothing = true;
+                        break;
+                case 'g':
+                        garbage_size = strtoul(optarg, NULL, 10);
+                        break;
+                case 'h':
+                        hang_conversation = true;
                         break;
                 case 'f':
                         fail_conversation = true;

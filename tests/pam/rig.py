@@ -200,18 +200,21 @@ class Rig:
 
     def drive(self, service, user, *calls, answers=(), timeout=60, **options):
         """Runs tests/pam/drive; returns its lines."""
+        r = subprocess.run(self.drive_command(service, user, *calls, answers=answers, **options), env=self.environment(), capture_output=True, timeout=timeout, stdin=subprocess.DEVNULL)
+        if r.returncode != 0:
+            raise AssertionError("drive: %d %s" % (r.returncode, r.stderr.decode(errors="replace")))
+        return r.stdout.decode(errors="replace").splitlines()
+
+    def drive_command(self, service, user, *calls, answers=(), **options):
         command = [BUILD + "/tests/pam/drive"]
         for a in answers:
             command += ["-a", a]
         for key, value in options.items():
-            if key in ("n", "f"):
+            if key in ("n", "N", "f", "h"):
                 command.append("-" + key)
             else:
                 command += ["-" + key, str(value)]
-        r = subprocess.run(command + [service, user, *calls], env=self.environment(), capture_output=True, timeout=timeout, stdin=subprocess.DEVNULL)
-        if r.returncode != 0:
-            raise AssertionError("drive: %d %s" % (r.returncode, r.stderr.decode(errors="replace")))
-        return r.stdout.decode(errors="replace").splitlines()
+        return command + [service, user, *calls]
 
     def sql(self, query, *arguments):
         with sqlite3.connect("file:%s?mode=ro" % self.path("var/lib/keishi/registry.db"), uri=True) as db:
@@ -226,6 +229,21 @@ class Rig:
                 entries.append(fields)
         return entries
 
+    def check_end(self):
+        """Stops the agent; it must end in order, unless the test killed it."""
+        self.stop_agent()
+        assert self.agent.returncode in (0, -signal.SIGKILL), "keishid ended with %d" % self.agent.returncode
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        try:
+            if kind is None:
+                self.check_end()
+        finally:
+            self.close()
+
     def close(self):
         self.stop_agent()
         if self.bus:
@@ -235,11 +253,32 @@ class Rig:
         shutil.rmtree(self.dir, ignore_errors=True)
 
 
+def private_tmp():
+    """A /tmp of our own. pam_wrapper keeps its copies in /tmp/pam.X, one letter, and two programs that start at once anywhere on the machine
+    may take the same one: then a helper dies that has nothing to do with what is tested."""
+    library = ctypes.CDLL(None, use_errno=True)
+
+    def call(name, *arguments):
+        if getattr(library, name)(*arguments) != 0:
+            raise OSError(ctypes.get_errno(), name)
+    clone_newns, ms_private_rec, ms_bind = 0x20000, 1 << 18 | 1 << 14, 1 << 12
+    needed = [d for d in (BUILD, os.path.dirname(os.path.abspath(__file__))) if d.startswith("/tmp/")]
+    call("unshare", clone_newns)
+    call("mount", b"none", b"/", None, ms_private_rec, None)
+    held = [(d, os.open(d, os.O_PATH)) for d in needed]
+    call("mount", b"tmpfs", b"/tmp", b"tmpfs", 0, b"mode=1777")
+    for d, fd in held:
+        os.makedirs(d, exist_ok=True)
+        call("mount", b"/proc/self/fd/%d" % fd, d.encode(), None, ms_bind, None)
+        os.close(fd)
+
+
 def rig_main(namespace):
     """Every test_… function, one TAP line each; a function that takes a rig gets a fresh one."""
     import sys
     import traceback
 
+    private_tmp()
     wanted = sys.argv[1:]
     tests = [(n, f) for n, f in namespace.items() if n.startswith("test_") and (not wanted or n in wanted)]
     print("1..%d" % len(tests), flush=True)
@@ -250,6 +289,7 @@ def rig_main(namespace):
             if function.__code__.co_argcount:
                 rig = Rig()
                 function(rig)
+                rig.check_end()
             else:
                 function()
             print("ok %d %s" % (number, name), flush=True)
