@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "util/json.h"
+#include "util/text.h"
 
 static bool strings_clean(json_object *o) {
         switch (json_object_get_type(o)) {
@@ -63,19 +65,57 @@ static size_t count_parsed(json_object *o) {
         return n;
 }
 
+/* The same JSON with every character beyond ASCII written as \uXXXX (RFC 8259, section 7): json-c 0.18, which Debian 13
+ * has, takes such characters in strings for control characters when it is told to be strict. -EINVAL: not UTF-8, or a
+ * backslash before such a character. */
+static int text_in_ascii(const char *text, size_t size, char **ret) {
+        bool escaped = false;
+        char *out, *p;
+
+        out = malloc(size * 3 + 1); /* at most: two bytes become six, four become twelve */
+        if (!out)
+                return -ENOMEM;
+        p = out;
+        for (size_t n; size > 0; text += n, size -= n) {
+                uint32_t c;
+
+                n = utf8_decode(text, size, &c);
+                if (n == 0 || (escaped && c >= 0x80)) {
+                        free(out);
+                        return -EINVAL;
+                }
+                escaped = c == '\\' && !escaped;
+                if (c < 0x80)
+                        *p++ = (char)c;
+                else if (c < 0x10000)
+                        p += sprintf(p, "\\u%04x", c);
+                else
+                        p += sprintf(
+                                p, "\\u%04x\\u%04x", 0xd800 + ((c - 0x10000) >> 10), 0xdc00 + ((c - 0x10000) & 0x3ff));
+        }
+        *p = '\0';
+        *ret = out;
+        return 0;
+}
+
 int json_parse_text(const char *text, json_object **ret) {
+        _cleanup_free_ char *ascii = NULL;
         json_tokener *tok;
         json_object *o;
         size_t size = strlen(text);
         bool whole;
+        int r;
 
         if (size > JSON_TEXT_MAX)
                 return -E2BIG;
+        r = text_in_ascii(text, size, &ascii);
+        if (r < 0)
+                return r;
         tok = json_tokener_new_ex(JSON_DEPTH_MAX);
         if (!tok)
                 return -ENOMEM;
-        json_tokener_set_flags(tok, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
-        o = json_tokener_parse_ex(tok, text, (int)size + 1);
+        json_tokener_set_flags(tok, JSON_TOKENER_STRICT);
+        o = json_tokener_parse_ex(tok, ascii, (int)strlen(ascii) + 1);
         whole = json_tokener_get_error(tok) == json_tokener_success;
         json_tokener_free(tok);
         if (!whole || !o || !strings_clean(o) || count_written(text) != count_parsed(o)) {
