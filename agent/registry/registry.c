@@ -339,12 +339,14 @@ static int check_database(sqlite3 *db, const char *path, bool orderly, int *ret_
 
 static int start_log(sqlite3 *db, const char *path, RegistryError *ret_error) {
         _cleanup_free_ char *mode = NULL;
-        int r;
+        int version, r;
 
         r = query_text(db, "PRAGMA journal_mode = WAL", &mode);
-        if (r == 0 && strcmp(mode, "wal") != 0)
+        if (r != 0)
+                return r;
+        if (strcmp(mode, "wal") != 0)
                 return registry_error(ret_error, REGISTRY_E_UNUSABLE, "", "%s cannot have a write-ahead log", path);
-        return r;
+        return query_int(db, "PRAGMA user_version", &version); /* the first reader makes the file */
 }
 
 /* Gives the write-ahead log, from the start, the size that it has between checkpoints. A commit that writes over what
