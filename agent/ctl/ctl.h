@@ -59,8 +59,10 @@ static inline ExitCode ctl_oom(const Ctl *ctl) {
 /* Prints a JSON value on one line of stdout. */
 ExitCode ctl_print_json(const Ctl *ctl, json_object *o);
 
-/* Whether pam_keishi stands in common-auth (status.c). */
-bool status_profile_active(const char *root);
+/* In how many of common-auth, common-account and common-session pam_keishi stands: it is active with all of them,
+ * PROFILE_STAGES, and not at all with none (status.c). */
+#define PROFILE_STAGES 3u
+unsigned status_profile_stages(const char *root);
 
 /* client.c */
 

@@ -40,6 +40,7 @@ typedef struct Setup {
         bool check_only;
         bool set_up; /* the registry has its first rows already */
         bool failed; /* some step did; --check goes on to the next */
+        bool stuck;  /* PAM could not be brought back to what it was */
 } Setup;
 
 /* Tells one step: its stable name, whether it is well, and a text. */
@@ -378,6 +379,18 @@ static int run_program(char *const *argv) {
         return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : -EIO;
 }
 
+/* Takes back what a failed activation may have left. */
+static ExitCode deactivate(Setup *s, const char *why) {
+        char *const argv[] = { (char *)PAM_AUTH_UPDATE, (char *)"--disable", (char *)"keishi", NULL };
+
+        s->stuck = status_profile_stages(NULL) > 0 && (run_program(argv) < 0 || status_profile_stages(NULL) > 0);
+        if (s->stuck)
+                return step(s, "activate", false,
+                        _("%s, and neither could it be taken back: look at /etc/pam.d/common-* before you log out"),
+                        why);
+        return step(s, "activate", false, "%s", why);
+}
+
 static ExitCode activate(Setup *s) {
         char *const argv[] = { (char *)PAM_AUTH_UPDATE, (char *)"--enable", (char *)"keishi", NULL };
 
@@ -386,19 +399,18 @@ static ExitCode activate(Setup *s) {
         if (s->ctl->root)
                 return step(
                         s, "activate", false, "%s", _("--root has no PAM of its own to activate; add --no-activate"));
-        if (status_profile_active(NULL))
+        if (status_profile_stages(NULL) == PROFILE_STAGES)
                 return step(s, "activate", true, "%s", _("the PAM profile is active already"));
         if (run_program(argv) < 0)
-                return step(s, "activate", false, "%s", _("pam-auth-update --enable keishi failed; PAM is as it was"));
-        if (!status_profile_active(NULL))
-                return step(s, "activate", false, "%s",
-                        _("pam-auth-update did not put pam_keishi into common-auth: the files were changed by hand; "
-                          "see pam-auth-update(8), --force"));
+                return deactivate(s, _("pam-auth-update --enable keishi failed"));
+        if (status_profile_stages(NULL) != PROFILE_STAGES)
+                return deactivate(s, _("pam-auth-update did not put pam_keishi into every stack: files of "
+                                       "/etc/pam.d/common-* were changed by hand; see pam-auth-update(8), --force"));
         return step(s, "activate", true, "%s", _("the PAM profile is active: keishi decides from now on"));
 }
 
 static ExitCode check_profile(Setup *s) {
-        bool active = status_profile_active(s->ctl->root);
+        bool active = status_profile_stages(s->ctl->root) == PROFILE_STAGES;
 
         return step(s, "profile", active, "%s",
                 active ? _("the PAM profile is active")
@@ -439,7 +451,7 @@ static ExitCode finish(Setup *s, ExitCode code) {
         if (code == CTL_DONE && s->failed)
                 code = CTL_FAILED;
         if (!s->ctl->json) {
-                if (code != CTL_DONE && !s->check_only && code != CTL_USAGE)
+                if (code != CTL_DONE && !s->check_only && !s->stuck)
                         (void)fprintf(stderr, "keishictl: %s\n",
                                 _("not done; PAM is as it was. Mend what failed and run keishictl setup again."));
                 return code;

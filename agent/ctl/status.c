@@ -28,16 +28,31 @@ static json_object *member(json_object *o, const char *name) {
         return json_object_object_get_ex(o, name, &value) ? value : NULL;
 }
 
-static bool look_keishi(const PamLine *line, void *userdata) {
-        bool *found = userdata;
+typedef struct Look {
+        const char *type;
+        bool found;
+} Look;
 
-        return *found = strcmp(line->type, "auth") == 0 && strcmp(line->module, "pam_keishi.so") == 0;
+static bool look_keishi(const PamLine *line, void *userdata) {
+        Look *l = userdata;
+
+        return l->found = strcmp(line->type, l->type) == 0 && strcmp(line->module, "pam_keishi.so") == 0;
 }
 
-bool status_profile_active(const char *root) {
-        bool found = false;
+unsigned status_profile_stages(const char *root) {
+        static const char *const stages[][2] = {
+                { "common-auth", "auth" },
+                { "common-account", "account" },
+                { "common-session", "session" },
+        };
+        unsigned n = 0;
 
-        return pam_stack_read(root, "common-auth", look_keishi, &found) == 0 && found;
+        for (size_t i = 0; i < ELEMENTSOF(stages); i++) {
+                Look l = { .type = stages[i][1] };
+
+                n += pam_stack_read(root, stages[i][0], look_keishi, &l) == 0 && l.found;
+        }
+        return n;
 }
 
 static int row(Table *t, const char *label, const char *format, ...) _printf_(3, 4);
@@ -125,7 +140,9 @@ static int show_health(const Ctl *ctl, json_object *agent) {
         }
         if (r == 0)
                 r = row(t, _("PAM profile"), "%s",
-                        status_profile_active(ctl->root) ? _("active") : _("not active; keishictl setup activates it"));
+                        status_profile_stages(ctl->root) == PROFILE_STAGES
+                                ? _("active")
+                                : _("not active; keishictl setup activates it"));
         return r < 0 ? r : table_print(t, stdout);
 }
 
@@ -180,7 +197,8 @@ static ExitCode status(Ctl *ctl, const Verb *verb, const Args *args) {
         code = client_call_json(ctl, &agent, "Status", NULL); /* a missing agent is told, and the rest is still shown */
         if (ctl->json) {
                 if (json_object_object_add(all, "agent", json_object_get(agent)) < 0 ||
-                        json_set_boolean(all, "profile_active", status_profile_active(ctl->root)) < 0 ||
+                        json_set_boolean(all, "profile_active", status_profile_stages(ctl->root) == PROFILE_STAGES) <
+                                0 ||
                         json_set(all, "preconditions", json_object_get(kept)) < 0)
                         return ctl_oom(ctl);
                 return ctl_print_json(ctl, all) == CTL_DONE ? code : CTL_FAILED;

@@ -174,8 +174,11 @@ def test_check_verifies_and_changes_nothing(o):
     r = o.ctl("setup", "--check", "--module", o.module)
     assert r.returncode == FAILED and "not set up" in r.stdout and o.untouched(), (r.stdout, r.stderr)
     assert o.setup(example()).returncode == DONE
-    for service in ("common-auth", "common-account"):
-        o.write("etc/pam.d/" + service, "auth [success=end default=die] pam_keishi.so\n")
+    for stage in ("auth", "account"):
+        o.write("etc/pam.d/common-" + stage, stage + " [success=end default=die] pam_keishi.so\n")
+    r = o.ctl("setup", "--check", "--module", o.module)
+    assert r.returncode == FAILED and "profile is not active" in r.stdout, (r.stdout, r.stderr)  # half of it is none of it
+    o.write("etc/pam.d/common-session", "session required pam_keishi.so\n")
     r = o.ctl("setup", "--check", "--module", o.module, "--json")
     assert r.returncode == DONE and json.loads(r.stdout)["done"], (r.stdout, r.stderr)
     assert {s["step"]: s["ok"] for s in json.loads(r.stdout)["steps"]} == {
