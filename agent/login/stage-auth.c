@@ -7,11 +7,28 @@
 #include "util/clock.h"
 #include "util/text.h"
 
+#define RENDERED_MAX 64u
+
+/* What attempts are counted for. A name that cannot be an account's counts too, in a form that is none. */
+static char *attempt_target(const Transaction *t) {
+        _cleanup_free_ char *safe = NULL;
+        char *target = NULL;
+
+        if (t->user_usable)
+                return strdup(t->user);
+        safe = text_escape(t->user, strlen(t->user), RENDERED_MAX);
+        return safe && asprintf(&target, "%s (no name)", safe) >= 0 ? target : NULL;
+}
+
 /* Counted per account and origin, so that nobody can lock a colleague out from elsewhere. */
 static char *attempt_origin(const Transaction *t) {
+        _cleanup_free_ char *host =
+                text_escape(t->rhost ? t->rhost : "", t->rhost ? strlen(t->rhost) : 0, KEISHI_NAME_MAX);
         char *origin = NULL;
         int n;
 
+        if (!host)
+                return NULL;
         if (t->family == FAMILY_LOCKER)
                 n = asprintf(&origin, "session:%s", t->user);
         else if (t->service && t->service->actor_is_caller && t->actor)
@@ -19,7 +36,7 @@ static char *attempt_origin(const Transaction *t) {
         else if (t->service && t->service->actor_is_caller)
                 n = asprintf(&origin, "uid:%u", t->actor_uid);
         else if (t->remote)
-                n = asprintf(&origin, "host:%s", t->rhost ? t->rhost : "");
+                n = asprintf(&origin, "host:%s", host);
         else
                 n = asprintf(&origin, "local");
         return n < 0 ? NULL : origin;
@@ -37,12 +54,13 @@ void auth_start(Transaction *t) {
         uint64_t now;
         int r;
 
+        t->target = attempt_target(t);
         t->origin = attempt_origin(t);
-        if (!t->origin)
+        if (!t->target || !t->origin)
                 return transaction_finish(t, RESULT_SYSTEM_ERR);
 
         (void)trusted_clock_now(t->context->clock, &now);
-        r = attempt_peek(t->context->registry, t->context->config, t->user, t->origin, now, &t->attempt);
+        r = attempt_peek(t->context->registry, t->context->config, t->target, t->origin, now, &t->attempt);
         if (r != 0)
                 return transaction_unusable(t);
         if (t->attempt.locked) {
@@ -58,15 +76,16 @@ static int take_back(Transaction *t) {
         if (!t->charged)
                 return 0;
         if (t->peer.uid != 0)
-                return attempt_uncharge(t->context->registry, t->context->config, t->user, t->origin, t->charged_usec);
-        return attempt_refund(t->context->registry, t->user, t->origin);
+                return attempt_uncharge(
+                        t->context->registry, t->context->config, t->target, t->origin, t->charged_usec);
+        return attempt_refund(t->context->registry, t->target, t->origin);
 }
 
 /* The factor was not tried after all. */
 static void take_back_untried(Transaction *t) {
         if (!t->charged || registry_begin(t->context->registry) != 0)
                 return;
-        if (attempt_uncharge(t->context->registry, t->context->config, t->user, t->origin, t->charged_usec) != 0 ||
+        if (attempt_uncharge(t->context->registry, t->context->config, t->target, t->origin, t->charged_usec) != 0 ||
                 registry_commit(t->context->registry) != 0)
                 registry_rollback(t->context->registry);
         else
@@ -170,6 +189,16 @@ static void on_password(int r, const char *reply, size_t size, void *userdata) {
                 N_("The password cannot be checked at the moment. Try again, or tell your system manager."), 0);
 }
 
+static ssize_t write_request(Transaction *t, char *request, size_t room, const Secret *password) {
+        _cleanup_free_ char *rhost = NULL, *tty = NULL;
+
+        rhost = t->rhost ? text_escape(t->rhost, strlen(t->rhost), KEISHI_NAME_MAX) : NULL;
+        tty = t->tty ? text_escape(t->tty, strlen(t->tty), KEISHI_NAME_MAX) : NULL;
+        if ((t->rhost && !rhost) || (t->tty && !tty))
+                return -ENOMEM;
+        return password_request(request, room, t->user, rhost, tty, password);
+}
+
 void auth_password(Transaction *t, const Message *m) {
         _cleanup_(secret_done) Secret password = { .size = m->size[ITEM_TEXT] };
         char request[4096];
@@ -182,7 +211,8 @@ void auth_password(Transaction *t, const Message *m) {
 
         /* Durably, before it is tried (law 4). */
         (void)trusted_clock_now(t->context->clock, &t->charged_usec);
-        r = attempt_charge(t->context->registry, t->context->config, t->user, t->origin, t->charged_usec, &t->attempt);
+        r = attempt_charge(
+                t->context->registry, t->context->config, t->target, t->origin, t->charged_usec, &t->attempt);
         if (r != 0)
                 return transaction_unusable(t);
         if (t->attempt.locked)
@@ -193,7 +223,7 @@ void auth_password(Transaction *t, const Message *m) {
         if (password.size == 0 || !t->user_usable)
                 return wrong(t);
 
-        n = password_request(request, sizeof(request), t->user, t->rhost, t->tty, &password);
+        n = write_request(t, request, sizeof(request), &password);
         r = n < 0 ? (int)n : helper_ask(t->context->password, request, (size_t)n, on_password, t, &t->helper);
         explicit_bzero(request, sizeof(request));
         if (r < 0) {

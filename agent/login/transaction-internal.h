@@ -36,8 +36,8 @@ struct Transaction {
         /* from BEGIN */
         Stage stage;
         uint32_t flags;
-        char *service_name, *user, *ruser, *rhost, *tty;
-        bool user_usable; /* PAM_USER can be an account's name; else `user` is a safe rendering of it */
+        char *service_name, *user, *ruser, *rhost, *tty; /* as sent */
+        bool user_usable;                                /* PAM_USER can be an account's name */
         Language language;
 
         /* facts */
@@ -50,7 +50,7 @@ struct Transaction {
         Account *actor_nss, *user_nss;
         LookupQuery *query;
         bool looking_for_actor;
-        char *origin; /* of attempts */
+        char *target, *origin; /* of attempts */
 
         /* the password factor */
         Helper *helper;

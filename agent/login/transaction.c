@@ -10,7 +10,6 @@
 #define BEGIN_USEC   (10 * USEC_PER_SEC)
 #define TICK_USEC    (10 * USEC_PER_SEC) /* well inside the module's patience */
 #define PATIENT_USEC (12 * UINT64_C(3600) * USEC_PER_SEC)
-#define RENDERED_MAX 64u
 
 /* What may be heard in which state; anything else ends the connection and is recorded. */
 static const bool expected[_STATE_MAX][MESSAGE_CANCEL + 1] = {
@@ -258,36 +257,22 @@ static int find_actor(Transaction *t) {
         return lookup_uid(t->context->lookup, uid, on_lookup, t, &t->query);
 }
 
-/* What is shown and recorded of an item; NULL when it is absent or empty. */
+/* An item as it was sent; NULL when it is absent or empty. Whoever shows or stores it makes it safe. */
 static int take_text(const Message *m, MessageItem item, char **ret) {
         if (!m->text[item] || m->size[item] == 0)
                 return 0;
-        *ret = text_escape(m->text[item], m->size[item], KEISHI_NAME_MAX);
+        *ret = strndup(m->text[item], m->size[item]);
         return *ret ? 0 : -ENOMEM;
 }
 
-/* An account's name as it is, if it can be one, else as a safe rendering. */
-static int take_name(const Message *m, MessageItem item, size_t cap, char **ret, bool *ret_usable) {
-        _cleanup_free_ char *raw = strndup(m->text[item], m->size[item]);
-
-        if (!raw)
+static int take_user(Transaction *t, const Message *m) {
+        if (!m->text[ITEM_USER])
+                return asprintf(&t->user, "(%u bytes)", m->number[ITEM_USER_LENGTH]) < 0 ? -ENOMEM : 0;
+        t->user = strndup(m->text[ITEM_USER], m->size[ITEM_USER]);
+        if (!t->user)
                 return -ENOMEM;
-        *ret_usable = account_valid(raw);
-        *ret = *ret_usable ? TAKE_PTR(raw) : text_escape(raw, strlen(raw), cap);
-        return *ret ? 0 : -ENOMEM;
-}
-
-static int take_names(Transaction *t, const Message *m) {
-        bool usable;
-        int r;
-
-        if (m->text[ITEM_USER])
-                r = take_name(m, ITEM_USER, RENDERED_MAX, &t->user, &t->user_usable);
-        else
-                r = asprintf(&t->user, "(%u bytes)", m->number[ITEM_USER_LENGTH]) < 0 ? -ENOMEM : 0;
-        if (r == 0 && m->text[ITEM_RUSER] && m->size[ITEM_RUSER] > 0)
-                r = take_name(m, ITEM_RUSER, KEISHI_NAME_MAX, &t->ruser, &usable);
-        return r;
+        t->user_usable = account_valid(t->user);
+        return 0;
 }
 
 static int take_begin(Transaction *t, const Message *m) {
@@ -298,13 +283,15 @@ static int take_begin(Transaction *t, const Message *m) {
         t->flags = m->number[ITEM_FLAGS];
         r = take_text(m, ITEM_SERVICE, &t->service_name);
         if (r == 0)
+                r = take_text(m, ITEM_RUSER, &t->ruser);
+        if (r == 0)
                 r = take_text(m, ITEM_RHOST, &t->rhost);
         if (r == 0)
                 r = take_text(m, ITEM_TTY, &t->tty);
         if (r == 0)
                 r = take_text(m, ITEM_LOCALE, &locale);
         if (r == 0)
-                r = take_names(t, m);
+                r = take_user(t, m);
         if (r < 0)
                 return r;
 
@@ -447,6 +434,7 @@ Transaction *transaction_free(Transaction *t) {
         free(t->actor);
         account_unref(t->actor_nss);
         account_unref(t->user_nss);
+        free(t->target);
         free(t->origin);
         free(t->person);
         free(t->name);

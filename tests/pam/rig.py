@@ -262,7 +262,8 @@ def private_tmp():
         if getattr(library, name)(*arguments) != 0:
             raise OSError(ctypes.get_errno(), name)
     clone_newns, ms_private_rec, ms_bind = 0x20000, 1 << 18 | 1 << 14, 1 << 12
-    needed = [d for d in (BUILD, os.path.dirname(os.path.abspath(__file__))) if d.startswith("/tmp/")]
+    source = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    needed = [d for d in (source, BUILD) if d.startswith("/tmp/")]
     call("unshare", clone_newns)
     call("mount", b"none", b"/", None, ms_private_rec, None)
     held = [(d, os.open(d, os.O_PATH)) for d in needed]
