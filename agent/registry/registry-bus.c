@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <malloc.h>
 #include <string.h>
 
 #include "login/bus-internal.h"
@@ -18,6 +19,10 @@ static const unsigned write_roles[_NOUN_MAX] = {
 };
 
 #define REASON_TEXT_MAX 512u
+
+/* Rows of one answer: a directory of a fleet is asked about by field. */
+#define LIST_MAX   10000u
+#define LIST_LARGE 500u
 
 int bus_account_is_callers(Bus *b, const Caller *caller, const char *account) {
         _cleanup_(user_done) User u = {};
@@ -301,8 +306,20 @@ static int do_list(Bus *b, sd_bus_message *m, const Caller *caller) {
                 return r < 0 ? r : -EINVAL;
         if (json_parse_object(text, &filter) < 0)
                 return bus_refuse(m, "Invalid", N_("The filter is not a JSON object"));
-        r = registry_row_list(b->c.registry, noun, filter, 0, &rows, &e);
-        return r != 0 ? bus_refuse_registry(m, r, &e) : bus_reply_json(m, rows);
+        r = registry_row_list(b->c.registry, noun, filter, LIST_MAX + 1, &rows, &e);
+        if (r != 0)
+                return bus_refuse_registry(m, r, &e);
+        if (json_object_array_length(rows) > LIST_MAX)
+                r = bus_refuse(m, "Invalid",
+                        N_("More than 10000 rows: narrow the list, as in designation list --subject user:USER"));
+        else
+                r = bus_reply_json(m, rows);
+        if (json_object_array_length(rows) > LIST_LARGE) { /* an agent that idles does not keep what one answer took */
+                json_object_put(TAKE_PTR(rows));
+                (void)sqlite3_db_release_memory(registry_db(b->c.registry));
+                (void)malloc_trim(0);
+        }
+        return r;
 }
 
 static int ask_for(sd_bus_message *m, Bus *b, const char *method, const char *action, bool write, authorized_fn fn) {
