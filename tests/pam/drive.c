@@ -173,9 +173,12 @@ int main(int argc, char **argv) {
                 }
         if (argc - optind < 3)
                 return 2;
-        if (uid >= 0 && (setresgid((gid_t)uid, (gid_t)uid, (gid_t)uid) < 0 ||
-                                setresuid((uid_t)uid, (uid_t)uid, (uid_t)uid) < 0)) {
-                perror("drive: setresuid");
+        /* Begins anew as that uid: pam_wrapper has made its copies as root by now, and since 1.1.7 nobody else may read
+         * them. */
+        if (uid >= 0 && getuid() != (uid_t)uid) {
+                if (setresgid((gid_t)uid, (gid_t)uid, (gid_t)uid) < 0 ||
+                        setresuid((uid_t)uid, (uid_t)uid, (uid_t)uid) < 0 || execv("/proc/self/exe", argv) < 0)
+                        perror("drive: -U");
                 return 2;
         }
 
