@@ -38,7 +38,9 @@ static bool is_past(uint64_t when, uint64_t period, uint64_t now) {
 }
 
 static int parse_times(const char *text, Row *row) {
-        while (text && *text != '\0' && row->n < CHARGES_MAX) {
+        if (!text)
+                return -ENOMEM; /* the column has no NULL */
+        while (*text != '\0' && row->n < CHARGES_MAX) {
                 char *end;
 
                 errno = 0;

@@ -53,52 +53,67 @@ typedef struct Search {
         bool stop;
 } Search;
 
-static const char *text_at(sqlite3_stmt *s, int column) {
-        return (const char *)sqlite3_column_text(s, column);
-}
-
-/* Six columns from `column` on. False when the selector cannot be read, which matches nothing. */
-static bool read_bounds(sqlite3_stmt *s, int column, Bounds *ret) {
-        const char *selector = text_at(s, column);
-
-        *ret = (Bounds){
-                .services = text_at(s, column + 1),
-                .hours = text_at(s, column + 2),
+/* Six columns from `column` on. REGISTRY_E_INVALID when the selector cannot be read, which matches nothing. */
+static int read_bounds(sqlite3_stmt *s, int column, Bounds *ret) {
+        const char *selector;
+        Bounds b = {
                 .from_usec = (uint64_t)sqlite3_column_int64(s, column + 3),
                 .until_usec = (uint64_t)sqlite3_column_int64(s, column + 4),
         };
-        return !selector || selector_parse(selector, &ret->terminal_kind, &ret->terminal);
+        int q;
+
+        q = column_text(s, column, &selector);
+        if (q == 0)
+                q = column_text(s, column + 1, &b.services);
+        if (q == 0)
+                q = column_text(s, column + 2, &b.hours);
+        if (q != 0)
+                return q;
+        if (selector && !selector_parse(selector, &b.terminal_kind, &b.terminal))
+                return REGISTRY_E_INVALID;
+        *ret = b;
+        return 0;
 }
 
 static bool means(const Bounds *b, const Search *search) {
-        return !b->terminal || terminal_match(b->terminal_kind, b->terminal, search->terminal, search->terminal_unit);
+        return b->terminal && terminal_match(b->terminal_kind, b->terminal, search->terminal, search->terminal_unit);
 }
 
-static void offer_row(Search *search, SubjectKind kind) {
+static int offer_row(Search *search, SubjectKind kind) {
         sqlite3_stmt *s = search->statement;
-        const char *unit = text_at(s, 17);
+        const char *unit;
         Candidate c = {
-                .designation = text_at(s, 0),
-                .scope = text_at(s, 7),
-                .business = text_at(s, 14),
                 .remote = sqlite3_column_int(s, 6) != 0 && sqlite3_column_int(s, 13) != 0,
                 .confidentiality_max = (unsigned)sqlite3_column_int(s, 15),
                 .external_ok = sqlite3_column_int(s, 16) != 0,
         };
+        int q;
 
-        if (!c.designation || !c.scope || !unit)
-                return;
-        if (kind == SUBJECT_USER && (!search->subject->unit || strcmp(unit, search->subject->unit) != 0))
-                return;
-        if (!read_bounds(s, 1, &c.bounds) || !read_bounds(s, 8, &c.scope_bounds) || !c.scope_bounds.terminal)
-                return;
+        q = column_text(s, 17, &unit);
+        if (q != 0)
+                return q;
+        if (kind == SUBJECT_USER && (!unit || !search->subject->unit || strcmp(unit, search->subject->unit) != 0))
+                return 0;
+
+        q = column_text(s, 0, &c.designation);
+        if (q == 0)
+                q = column_text(s, 7, &c.scope);
+        if (q == 0)
+                q = column_text(s, 14, &c.business);
+        if (q == 0)
+                q = read_bounds(s, 1, &c.bounds);
+        if (q == 0)
+                q = read_bounds(s, 8, &c.scope_bounds);
+        if (q != 0)
+                return q == REGISTRY_E_INVALID ? 0 : q;
+
         if (!c.bounds.terminal) {
                 c.bounds.terminal_kind = c.scope_bounds.terminal_kind;
                 c.bounds.terminal = c.scope_bounds.terminal;
         }
-        if (!means(&c.bounds, search) || !means(&c.scope_bounds, search))
-                return;
-        search->stop = search->fn(&c, search->userdata);
+        if (means(&c.bounds, search) && means(&c.scope_bounds, search))
+                search->stop = search->fn(&c, search->userdata);
+        return 0;
 }
 
 static int search_subject(Search *search, SubjectKind kind, const char *name) {
@@ -112,9 +127,9 @@ static int search_subject(Search *search, SubjectKind kind, const char *name) {
         if (q != 0)
                 return q;
         while (!search->stop && (rc = sqlite3_step(search->statement)) != SQLITE_DONE) {
-                if (rc != SQLITE_ROW)
-                        return registry_result(rc);
-                offer_row(search, kind);
+                q = rc == SQLITE_ROW ? offer_row(search, kind) : registry_result(rc);
+                if (q != 0)
+                        return q;
         }
         sqlite3_reset(search->statement);
         return 0;
@@ -200,7 +215,7 @@ int registry_netgroups(Registry *r, char ***ret) {
 
         q = registry_statement(r, sql, &s);
         while (q == 0 && (q = statement_row(s)) == 0) {
-                grown = reallocarray(names, n + 2, sizeof(*names));
+                grown = realloc(names, (n + 2) * sizeof(*names));
                 if (!grown) {
                         q = -ENOMEM;
                         break;

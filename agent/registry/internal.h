@@ -27,6 +27,10 @@ extern const int registry_n_migrations;
 /* Fills in *e (may be NULL) and returns `condition`. The text is cut at a character's end. */
 int registry_error(RegistryError *e, int condition, const char *field, const char *format, ...) _printf_(4, 5);
 
+/* The text of a column of the current row, NULL for an SQL NULL; it lives until the next step. -ENOMEM. What bounds
+ * access has to be read with this: memory that ran out must not look like a bound that is not there. */
+int column_text(sqlite3_stmt *s, int column, const char **ret);
+
 /* The text of a column as a new string; NULL columns give NULL. -ENOMEM. */
 int column_dup(sqlite3_stmt *s, int column, char **ret);
 

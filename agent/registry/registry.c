@@ -110,12 +110,27 @@ int statement_run(sqlite3_stmt *s) {
         return registry_result(rc);
 }
 
-int column_dup(sqlite3_stmt *s, int column, char **ret) {
-        const char *text = (const char *)sqlite3_column_text(s, column);
-        char *copy = NULL;
+int column_text(sqlite3_stmt *s, int column, const char **ret) {
+        const char *text = NULL;
 
-        if (!text && sqlite3_column_type(s, column) != SQLITE_NULL)
-                return -ENOMEM;
+        /* The type comes first: what cannot be had for want of memory becomes NULL. */
+        if (sqlite3_column_type(s, column) != SQLITE_NULL) {
+                text = (const char *)sqlite3_column_text(s, column);
+                if (!text)
+                        return -ENOMEM;
+        }
+        *ret = text;
+        return 0;
+}
+
+int column_dup(sqlite3_stmt *s, int column, char **ret) {
+        const char *text;
+        char *copy = NULL;
+        int r;
+
+        r = column_text(s, column, &text);
+        if (r != 0)
+                return r;
         if (text) {
                 copy = strdup(text);
                 if (!copy)
@@ -132,6 +147,7 @@ static int execute(sqlite3 *db, const char *sql) {
 /* First column of the first row of a pragma as a new string. */
 static int query_text(sqlite3 *db, const char *sql, char **ret) {
         sqlite3_stmt *s;
+        char *text = NULL;
         int r;
 
         r = registry_result(sqlite3_prepare_v2(db, sql, -1, &s, NULL));
@@ -139,8 +155,12 @@ static int query_text(sqlite3 *db, const char *sql, char **ret) {
                 return r;
         r = statement_row(s);
         if (r == 0)
-                r = column_dup(s, 0, ret);
+                r = column_dup(s, 0, &text);
         sqlite3_finalize(s);
+        if (r == 0 && !text)
+                r = REGISTRY_E_UNUSABLE;
+        if (r == 0)
+                *ret = text;
         return r;
 }
 

@@ -13,32 +13,28 @@
 #define ROW_COLUMNS "n.id, n.uuid, n.origin, n.version, n.updated"
 enum { COLUMN_ID, COLUMN_UUID, COLUMN_ORIGIN, COLUMN_VERSION, COLUMN_UPDATED, COLUMN_FIELDS };
 
-/* SQL text in the making. */
+/* SQL text in the making; there is room for every noun. */
 typedef struct Sql {
-        FILE *stream;
-        char *text;
+        char text[2048];
         size_t size;
 } Sql;
 
-static int sql_start(Sql *q) {
-        q->stream = open_memstream(&q->text, &q->size);
-        return q->stream ? 0 : -ENOMEM;
+static void sql_add(Sql *q, const char *format, ...) _printf_(2, 3);
+static void sql_add(Sql *q, const char *format, ...) {
+        size_t left = sizeof(q->text) - q->size;
+        va_list ap;
+        int n;
+
+        va_start(ap, format);
+        n = vsnprintf(q->text + q->size, left, format, ap);
+        va_end(ap);
+        q->size += n < 0 || (size_t)n >= left ? left : (size_t)n;
 }
 
-static int sql_prepare(Registry *r, Sql *q, sqlite3_stmt **ret) {
-        bool failed = ferror(q->stream) != 0;
-
-        failed |= fclose(q->stream) != 0;
-        q->stream = NULL;
-        if (failed)
-                return -ENOMEM;
-        return registry_result(sqlite3_prepare_v2(r->db, q->text, -1, ret, NULL));
-}
-
-static void sql_done(Sql *q) {
-        if (q->stream)
-                fclose(q->stream);
-        free(q->text);
+static int sql_prepare(Registry *r, const Sql *q, sqlite3_stmt **ret) {
+        if (q->size >= sizeof(q->text))
+                return -EOVERFLOW;
+        return registry_result(sqlite3_prepare_v2(r->db, q->text, (int)q->size + 1, ret, NULL));
 }
 
 static void finalize(sqlite3_stmt **s) {
@@ -74,16 +70,11 @@ static int row_copy(const Noun *noun, const Row *from, Row *ret) {
         return 0;
 }
 
-static int sql_select(const Noun *noun, Sql *q) {
-        int r = sql_start(q);
-
-        if (r < 0)
-                return r;
-        fputs("SELECT " ROW_COLUMNS, q->stream);
+static void sql_select(Sql *q, const Noun *noun) {
+        sql_add(q, "SELECT " ROW_COLUMNS);
         for (size_t i = 0; i < noun->n_fields; i++)
-                fprintf(q->stream, ", n.%s", noun->fields[i].column);
-        fprintf(q->stream, " FROM %s n WHERE n.deleted = 0", noun->table);
-        return 0;
+                sql_add(q, ", n.%s", noun->fields[i].column);
+        sql_add(q, " FROM %s n WHERE n.deleted = 0", noun->table);
 }
 
 /* The row that the statement stands on. */
@@ -115,13 +106,11 @@ static int row_at(const Noun *noun, sqlite3_stmt *s, Row *ret) {
 /* Reads the one row for which `condition` holds, with the text or else the number as ?1. */
 static int row_where(Registry *r, const Noun *noun, const char *condition, const char *text, int64_t number, Row *ret) {
         _cleanup_(finalize) sqlite3_stmt *s = NULL;
-        _cleanup_(sql_done) Sql sql = {};
+        Sql sql = {};
         int q;
 
-        q = sql_select(noun, &sql);
-        if (q != 0)
-                return q;
-        fprintf(sql.stream, " AND %s = ?1", condition);
+        sql_select(&sql, noun);
+        sql_add(&sql, " AND %s = ?1", condition);
         q = sql_prepare(r, &sql, &s);
         if (q == 0)
                 q = registry_result(
@@ -196,19 +185,16 @@ static int write_row(const Noun *noun, sqlite3_stmt *s, const Row *row, Registry
 
 static int row_insert(Registry *r, const Noun *noun, Row *row, RegistryError *e) {
         _cleanup_(finalize) sqlite3_stmt *s = NULL;
-        _cleanup_(sql_done) Sql sql = {};
+        Sql sql = {};
         int q;
 
-        q = sql_start(&sql);
-        if (q != 0)
-                return q;
-        fprintf(sql.stream, "INSERT INTO %s (uuid, origin, version, updated", noun->table);
+        sql_add(&sql, "INSERT INTO %s (uuid, origin, version, updated", noun->table);
         for (size_t i = 0; i < noun->n_fields; i++)
-                fprintf(sql.stream, ", %s", noun->fields[i].column);
-        fputs(") VALUES (?1, ?2, ?3, ?4", sql.stream);
+                sql_add(&sql, ", %s", noun->fields[i].column);
+        sql_add(&sql, ") VALUES (?1, ?2, ?3, ?4");
         for (size_t i = 0; i < noun->n_fields; i++)
-                fprintf(sql.stream, ", ?%zu", i + 5);
-        fputs(")", sql.stream);
+                sql_add(&sql, ", ?%zu", i + 5);
+        sql_add(&sql, ")");
 
         q = sql_prepare(r, &sql, &s);
         if (q != 0)
@@ -227,16 +213,13 @@ static int row_insert(Registry *r, const Noun *noun, Row *row, RegistryError *e)
 
 static int row_update(Registry *r, const Noun *noun, const Row *row, int64_t deleted, RegistryError *e) {
         _cleanup_(finalize) sqlite3_stmt *s = NULL;
-        _cleanup_(sql_done) Sql sql = {};
+        Sql sql = {};
         int q;
 
-        q = sql_start(&sql);
-        if (q != 0)
-                return q;
-        fprintf(sql.stream, "UPDATE %s SET version = ?2, updated = ?3, deleted = ?4, origin = ?5", noun->table);
+        sql_add(&sql, "UPDATE %s SET version = ?2, updated = ?3, deleted = ?4, origin = ?5", noun->table);
         for (size_t i = 0; i < noun->n_fields; i++)
-                fprintf(sql.stream, ", %s = ?%zu", noun->fields[i].column, i + 6);
-        fputs(" WHERE id = ?1", sql.stream);
+                sql_add(&sql, ", %s = ?%zu", noun->fields[i].column, i + 6);
+        sql_add(&sql, " WHERE id = ?1");
 
         q = sql_prepare(r, &sql, &s);
         if (q != 0)
@@ -430,7 +413,7 @@ int registry_row_list(
         _cleanup_(json_putp) json_object *list = NULL;
         _cleanup_(finalize) sqlite3_stmt *s = NULL;
         _cleanup_(row_done) Row wanted = {};
-        _cleanup_(sql_done) Sql sql = {};
+        Sql sql = {};
         const Noun *noun;
         int q;
 
@@ -439,14 +422,13 @@ int registry_row_list(
         noun = &registry_nouns[noun_id];
 
         q = filter ? row_from_json(r, noun, filter, false, &wanted, ret_error) : 0;
-        if (q == 0)
-                q = sql_select(noun, &sql);
         if (q != 0)
                 return q;
+        sql_select(&sql, noun);
         for (size_t i = 0; i < noun->n_fields; i++)
                 if (filter && json_object_object_get_ex(filter, noun->fields[i].name, NULL))
-                        fprintf(sql.stream, " AND n.%s IS ?%zu", noun->fields[i].column, i + 2);
-        fprintf(sql.stream, " ORDER BY %s LIMIT ?1", noun->order);
+                        sql_add(&sql, " AND n.%s IS ?%zu", noun->fields[i].column, i + 2);
+        sql_add(&sql, " ORDER BY %s LIMIT ?1", noun->order);
 
         list = json_object_new_array();
         if (!list)
