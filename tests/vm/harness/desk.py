@@ -51,5 +51,6 @@ def greeter_login(terminal, user, password=None, *, between=None):
 
 
 def wait_for_desktop(terminal, user, timeout=90):
-    """Waits until `user` has an active graphical session with a window manager."""
-    terminal.wait_for(lambda: terminal.ssh(f"pgrep -u {user} -x openbox").rc == 0, f"{user}'s desktop", timeout)
+    """Waits until `user` has a window manager and a terminal window."""
+    for program in ("openbox", "xterm"):
+        terminal.wait_for(lambda: terminal.ssh(f"pgrep -u {user} -x {program}").rc == 0, f"{user}'s {program}", timeout)

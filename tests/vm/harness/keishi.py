@@ -12,16 +12,17 @@ REGISTRY = "/var/lib/keishi/registry.db"
 
 
 def trail(terminal, event=None, **fields):
-    """Entries of the trail as root finds them in the journal namespace, oldest first.
+    """Entries of the trail since the terminal was set up, as root finds them in the journal namespace, oldest first.
 
     Each is a dict of lower-case names without "keishi_". `event` and `fields` select by equality.
     """
-    out = terminal.run("journalctl --namespace=keishi --no-pager --quiet -o json --all _SYSTEMD_UNIT=keishid.service")
+    before, *out = terminal.run("cat /root/trail.before; journalctl --namespace=keishi --no-pager --quiet -o json --all "
+                                "_SYSTEMD_UNIT=keishid.service").splitlines()
     entries = [{name.lower().removeprefix("keishi_"): value for name, value in json.loads(line).items()}
-               for line in out.splitlines() if line]
+               for line in out]
     wanted = dict(fields, **({"event": event} if event else {}))
     return [entry for entry in entries
-            if "event" in entry and all(entry.get(name) == value for name, value in wanted.items())]
+            if int(entry.get("seq", 0)) > int(before) and all(entry.get(name) == value for name, value in wanted.items())]
 
 
 def wait_trail(terminal, event, timeout=20, count=1, **fields):
@@ -56,21 +57,9 @@ def ctl(terminal, user, *arguments, vt=4, timeout=60):
     """
     command = shlex.join(("keishictl",) + arguments)
     terminal.switch_vt(vt)
-    if re.search(r"login:\s*$", terminal.vt_text(vt) or "login:"):
+    if terminal.wait_text(r"(login:|[$#])\s*$", vt, last=True).group(1) == "login:":
         terminal.console_login(user, vt=vt)
-    terminal.type_keys(f"clear; {command}; echo status=$?.\n")
-    asked = 0
-
-    def ended():
-        nonlocal asked
-        text = terminal.vt_text(vt)
-        if len(re.findall(r"(?i)password:", text)) > asked and re.search(r"(?i)password:\s*$", text):
-            asked += 1
-            terminal.type_keys(f"{PASSWORD[user]}\n")
-        return re.search(r"^status=(\d+)\.", text, re.MULTILINE)
-
-    status = terminal.wait_for(ended, f"'{command}' on tty{vt} to end", timeout)
-    return int(status.group(1)), terminal.vt_text(vt)
+    return terminal.console_command(command, [PASSWORD[user]], vt, timeout)
 
 
 def ctl_must(terminal, user, *arguments, **options):
@@ -81,23 +70,33 @@ def ctl_must(terminal, user, *arguments, **options):
     return text
 
 
-def console_refused(terminal, user, password=None, vt=1, timeout=60):
-    """Tries to log in on `vt` and waits for the refusal; returns the lines between the password and the next prompt."""
+def console_refused(terminal, user, password=None, vt=1, timeout=90):
+    """Tries to log in on `vt` and waits for the refusal, which may come without a password being asked for.
+
+    Returns the lines that were shown after the password, or after the name when no password was asked for.
+    """
+    password = PASSWORD.get(user, "no-such-password") if password is None else password
     terminal.switch_vt(vt)
     terminal.wait_text(r"login:\s*$", vt, timeout, last=True)
-    before = terminal.vt_text(vt).count("login:")
+    prompts = terminal.vt_text(vt).count("login:")
     terminal.type_keys(f"{user}\n")
-    terminal.wait_text(r"(?i)password:\s*$", vt, timeout, last=True)
-    terminal.type_keys(f"{PASSWORD.get(user, 'no-such-password') if password is None else password}\n")
+    named = rf"login: {re.escape(user)}$"
+    shown, asked = "", False
 
-    def next_prompt():
+    def back_at_the_prompt():
+        nonlocal shown, asked
         text = terminal.vt_text(vt)
         if re.search(rf"^{re.escape(user)}@\S+[$#]", text, re.MULTILINE):
             raise Failure(f"{user} got in")
-        # After several failures login starts anew and clears the screen.
-        return re.search(r"login:\s*$", text) and (text.count("login:") != before or "assword" not in text) and text
+        if re.search(named, text, re.MULTILINE):
+            shown = re.split(named, text, flags=re.MULTILINE)[-1]
+        if not asked and re.search(r"(?i)password:\s*$", text):
+            asked = True
+            terminal.type_keys(f"{password}\n")
+            return False
+        # After too many failures login ends, and getty clears the screen.
+        return re.search(r"login:\s*$", text) and shown and (text.count("login:") > prompts or not re.search(named, text, re.MULTILINE))
 
-    text = terminal.wait_for(next_prompt, f"the refusal of {user} on tty{vt}", timeout)
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    passwords = [at for at, line in enumerate(lines) if re.match(r"(?i)password:", line)]
-    return lines[passwords[-1] + 1:-1] if passwords else []
+    terminal.wait_for(back_at_the_prompt, f"the refusal of {user} on tty{vt}", timeout)
+    lines = [line.strip() for line in shown.splitlines() if line.strip() and not re.search(r"login:\s*$", line)]
+    return [line for line in lines if not re.match(r"(?i)password:", line)]

@@ -3,7 +3,8 @@
 
   plain       Debian, booted, nobody logged in
   installed   plain, with keishi's packages installed and nothing set up
-  designated  installed, after `keishictl setup --unattended`: this terminal is designated to hanako
+  designated  installed, after `keishictl setup --unattended`: terminal desk1, designated to hanako among others
+  elsewhere   the same directory on terminal desk2, which is not designated to hanako
 """
 
 import contextlib
@@ -33,6 +34,7 @@ RECIPES = {
     "plain": (None, _plain, lambda: ()),
     "installed": ("plain", product.install, product.package_key),
     "designated": ("installed", product.set_up, product.setup_key),
+    "elsewhere": ("installed", product.set_up_elsewhere, product.setup_key),
 }
 
 

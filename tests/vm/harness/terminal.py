@@ -21,6 +21,8 @@ from .qmp import Qmp, keys_for
 Result = collections.namedtuple("Result", "rc out err")
 
 BOOT_SECONDS = 240
+# A question for a password, in English or Japanese; a console shows two cells for a Japanese character.
+PASSWORD_PROMPT = r"(?i)(?:password|パ ?ス ?ワ ?ー ?ド)[^:\n]*: *"
 
 
 def free_port():
@@ -226,6 +228,7 @@ class Terminal:
             answer.chmod(0o700)
             line += ["-o", f"PreferredAuthentications={method or 'password'}", "-o", "PubkeyAuthentication=no"]
             environment |= {"SSH_ASKPASS": str(answer), "SSH_ASKPASS_REQUIRE": "force", "DISPLAY": ":none"}
+        self.wait_for(lambda: self._banner(self.ports["ssh"]), "the guest's sshd", 30)
         process = subprocess.Popen(line + [f"{user}@127.0.0.1", command], env=environment, start_new_session=True,
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
@@ -317,6 +320,28 @@ class Terminal:
         self.wait_text(r"(?i)password:\s*$", vt, timeout, last=True)
         self.type_keys(f"{PASSWORD[user] if password is None else password}\n")
         self.wait_text(expect or rf"^{user}@\S+:\S*[$#]\s*$", vt, timeout)
+
+    def console_command(self, command, answers=(), vt=1, timeout=60):
+        """Types `command` at the shell on `vt`; each password that is asked for gets the next of `answers`, the last for all further.
+
+        Returns (status, what the console shows).
+        """
+        self.type_keys(f"clear; {command}; echo status=$?.\n")
+        asked = 0
+
+        def ended():
+            nonlocal asked
+            text = self.vt_text(vt)
+            prompts = len(re.findall(PASSWORD_PROMPT, text))
+            if answers and prompts > asked and re.search(PASSWORD_PROMPT + r"$", text):
+                self.type_keys(f"{answers[min(asked, len(answers) - 1)]}\n")
+                asked = prompts
+            return re.search(r"^status=(\d+)\.", text, re.MULTILINE)
+
+        try:
+            return int(self.wait_for(ended, f"'{command}' on tty{vt} to end", timeout).group(1)), self.vt_text(vt)
+        except Failure as error:
+            raise Failure(f"{error}; it shows: {' / '.join(self.vt_text(vt).split(chr(10))[-4:])}") from None
 
     def console_logout(self, vt=1):
         """Ends the shell on `vt` and waits for the next login prompt."""

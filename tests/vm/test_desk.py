@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The graphical desk: lightdm's greeter in Japanese, and screen lockers."""
+
+import re
+
+from harness import PASSWORD, check, desk, keishi, scenario
+from harness.places import BUILD
+from harness.terminal import PASSWORD_PROMPT
+
+PICTURES = BUILD / "pictures"
+
+
+@scenario(timeout=420)
+def test_designated_staff_log_in_at_the_greeter_which_asks_in_japanese(terminal):
+    desk.start_greeter(terminal)
+    desk.greeter_login(terminal, "hanako",
+                       between=lambda: desk.screen_settles(terminal, PICTURES / "greeter-asks.png"))
+    desk.wait_for_desktop(terminal, "hanako")
+    desk.screen_settles(terminal, PICTURES / "greeter-desktop.png")
+    entry = keishi.wait_trail(terminal, "login-granted", account="hanako", service="lightdm")
+    check(entry.get("seat", "seat0") == "seat0", f"the seat is {entry.get('seat')!r}")
+    keishi.wait_trail(terminal, "session-opened", account="hanako", service="lightdm")
+
+
+@scenario(timeout=420)
+def test_who_is_not_designated_is_refused_at_the_greeter(terminal):
+    desk.start_greeter(terminal)
+    desk.greeter_login(terminal, "taro")
+    desk.screen_settles(terminal, PICTURES / "greeter-refuses.png")
+    keishi.wait_trail(terminal, "login-refused", account="taro", service="lightdm")
+    check(terminal.ssh("pgrep -u taro -x openbox").rc != 0, "taro has a desktop")
+
+
+@scenario(timeout=420)
+def test_swaylock_opens_with_the_right_password_only(terminal):
+    terminal.console_login("hanako")
+    terminal.type_keys("WLR_RENDERER=pixman sway\n")
+    socket = "export SWAYSOCK=$(ls /run/user/$(id -u hanako)/sway-ipc.*.sock | head -n 1)"
+    terminal.wait_for(lambda: terminal.ssh(f"{socket}; swaymsg -t get_version").rc == 0, "sway", timeout=120, every=1)
+    terminal.run(f"{socket}; swaymsg exec swaylock")
+    terminal.wait_for(lambda: terminal.ssh("pgrep -u hanako -x swaylock").rc == 0, "swaylock", timeout=60)
+    desk.screen_settles(terminal, PICTURES / "swaylock.png", least=500)
+    terminal.type_keys("wrong-one\n")
+    keishi.wait_trail(terminal, "login-refused", account="hanako", service="swaylock", timeout=60)
+    check(terminal.ssh("pgrep -u hanako -x swaylock").rc == 0, "swaylock went away after a wrong password")
+    terminal.type_keys(f"{PASSWORD['hanako']}\n")
+    terminal.wait_for(lambda: terminal.ssh("pgrep -u hanako -x swaylock").rc != 0, "swaylock to open", timeout=60)
+    keishi.wait_trail(terminal, "login-granted", account="hanako", service="swaylock")
+
+
+def _asked(terminal):
+    return len(re.findall(PASSWORD_PROMPT, terminal.vt_text(1)))
+
+
+def test_vlock_on_the_console_opens_with_the_right_password_only(terminal):
+    terminal.console_login("hanako")
+    terminal.type_keys("clear; vlock -c; echo status=$?.\n")
+    terminal.wait_text(r"locked", timeout=60)
+    terminal.type_keys("\n")
+    terminal.wait_text(PASSWORD_PROMPT + "$", timeout=60)
+    terminal.type_keys("wrong-one\n")
+    keishi.wait_trail(terminal, "login-refused", account="hanako", service="vlock", timeout=60)
+    terminal.wait_for(lambda: _asked(terminal) > 1 or terminal.type_keys("\n"), "vlock to ask again", 60, every=3)
+    terminal.type_keys(f"{PASSWORD['hanako']}\n")
+    terminal.wait_text(r"^status=0\.", timeout=60)
