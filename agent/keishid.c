@@ -23,9 +23,12 @@
 #include "login/trusted-clock.h"
 #include "registry/registry.h"
 #include "trail/trail.h"
+#include "util/clock.h"
 #include "util/io.h"
 
 #define PASSWORD_PARALLEL 16
+#define END_PARALLEL      4
+#define END_USEC          (10 * USEC_PER_SEC)
 
 typedef struct Options {
         const char *root;    /* prefix of state, configuration and sockets */
@@ -42,7 +45,9 @@ typedef struct Keishid {
         Lookup *lookup;
         HelperPool *password;
         TrustedClock clock;
+        HelperPool *end;
         SessionList *sessions;
+        Enforcer *enforcer;
         LoginServer *server;
         Bus *bus;
 } Keishid;
@@ -51,8 +56,10 @@ typedef struct Keishid {
 static void keishid_done(Keishid *k) {
         k->server = login_server_free(k->server);
         k->bus = bus_free(k->bus);
+        k->enforcer = enforcer_free(k->enforcer);
         k->sessions = session_list_free(k->sessions);
         k->password = helper_pool_free(k->password);
+        k->end = helper_pool_free(k->end);
         k->lookup = lookup_free(k->lookup);
         k->trail = trail_free(k->trail);
         k->registry = registry_free(k->registry);
@@ -78,7 +85,16 @@ static void refresh(Keishid *k) {
 }
 
 static void on_directory_changed(NounId noun, void *userdata) {
-        refresh(userdata);
+        Keishid *k = userdata;
+
+        refresh(k);
+        enforcer_kick(k->enforcer);
+}
+
+static sd_bus *on_bus(void *userdata) {
+        Keishid *k = userdata;
+
+        return bus_connection(k->bus);
 }
 
 static bool on_clock_trusted(void *userdata) {
@@ -163,20 +179,49 @@ static int open_trail(Keishid *k) {
         return r == 0 ? 0 : fail("trail", r);
 }
 
+static int start_pool(Keishid *k, HelperPool **ret, const char *name, unsigned limit, uint64_t usec) {
+        _cleanup_free_ char *path = NULL;
+
+        if (asprintf(&path, "%s/%s", k->options.helpers, name) < 0) {
+                path = NULL;
+                return -ENOMEM;
+        }
+        return helper_pool_new(ret, k->event, path, limit, usec);
+}
+
 static int start_helpers(Keishid *k) {
-        _cleanup_free_ char *lookup = NULL, *password = NULL;
+        _cleanup_free_ char *lookup = NULL;
         int r;
 
-        if (asprintf(&lookup, "%s/keishi-lookup", k->options.helpers) < 0)
+        if (asprintf(&lookup, "%s/keishi-lookup", k->options.helpers) < 0) {
                 lookup = NULL;
-        if (asprintf(&password, "%s/keishi-password", k->options.helpers) < 0)
-                password = NULL;
-        if (!lookup || !password)
                 return fail("helpers", -ENOMEM);
+        }
         r = lookup_new(&k->lookup, k->event, lookup, k->config->lookup_usec, k->config->lookup_cache_usec);
         if (r == 0)
-                r = helper_pool_new(&k->password, k->event, password, PASSWORD_PARALLEL, k->config->password_usec);
+                r = start_pool(k, &k->password, "keishi-password", PASSWORD_PARALLEL, k->config->password_usec);
+        if (r == 0)
+                r = start_pool(k, &k->end, "keishi-end", END_PARALLEL, END_USEC);
         return r == 0 ? 0 : fail("helpers", r);
+}
+
+static int start_enforcer(Keishid *k) {
+        _cleanup_free_ char *users_dir = io_prefix(k->options.root, KEISHI_USERS_DIR);
+        EnforcerContext context = {
+                .event = k->event,
+                .registry = k->registry,
+                .trail = k->trail,
+                .lookup = k->lookup,
+                .config = k->config,
+                .clock = &k->clock,
+                .sessions = k->sessions,
+                .end = k->end,
+                .users_dir = users_dir,
+                .bus = on_bus,
+                .userdata = k,
+        };
+
+        return users_dir ? enforcer_new(&k->enforcer, &context) : -ENOMEM;
 }
 
 static int start_login(Keishid *k, const char *boot_id) {
@@ -190,6 +235,10 @@ static int start_login(Keishid *k, const char *boot_id) {
         if (r != 0)
                 return fail("sessions", r);
 
+        r = start_enforcer(k);
+        if (r < 0)
+                return fail("sessions", r);
+
         context = (LoginContext){
                 .event = k->event,
                 .registry = k->registry,
@@ -199,6 +248,7 @@ static int start_login(Keishid *k, const char *boot_id) {
                 .config = k->config,
                 .clock = &k->clock,
                 .sessions = k->sessions,
+                .enforcer = k->enforcer,
         };
         r = login_server_new(&k->server, &context, k->options.root);
         return r == 0 ? 0 : fail(KEISHI_RUN_DIR, r);

@@ -257,6 +257,10 @@ Bus *bus_free(Bus *b) {
         return NULL;
 }
 
+sd_bus *bus_connection(const Bus *b) {
+        return b && b->bus && sd_bus_is_ready(b->bus) > 0 ? b->bus : NULL;
+}
+
 bool bus_ready(const Bus *b) {
         return b && b->ready;
 }

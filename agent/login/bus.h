@@ -41,5 +41,7 @@ int bus_new(Bus **ret, const BusContext *context, const char *address);
 Bus *bus_free(Bus *b);
 DEFINE_CLEANUP(Bus *, bus_free)
 
+/* The connection, for calls to logind and systemd; NULL while there is none. */
+sd_bus *bus_connection(const Bus *b);
 /* Whether the name org.keishi1 is ours at present. */
 bool bus_ready(const Bus *b);

@@ -7,6 +7,7 @@
 #include "factor/helper.h"
 #include "factor/lookup.h"
 #include "login/abuse.h"
+#include "login/enforce.h"
 #include "login/proof.h"
 #include "login/session.h"
 #include "login/trusted-clock.h"
@@ -28,6 +29,7 @@ typedef struct LoginContext {
         const Config *config;
         TrustedClock *clock;
         SessionList *sessions;
+        Enforcer *enforcer;
         /* owned by the server */
         ProofList proofs;
         AbuseLog abuse;

@@ -307,3 +307,8 @@ bool session_close(SessionList *l, const char *service, const Peer *peer) {
 size_t session_count(const SessionList *l) {
         return l->n;
 }
+
+void session_list_each(const SessionList *l, void (*fn)(const Session *s, void *userdata), void *userdata) {
+        for (Watch *w = l->first; w; w = w->next)
+                fn(&w->session, userdata);
+}

@@ -39,3 +39,5 @@ int session_open(SessionList *l, Session *s, uint64_t now_usec, Event *entry);
  * whatever happens. Whether there was one. */
 bool session_close(SessionList *l, const char *service, const Peer *peer);
 size_t session_count(const SessionList *l);
+/* Shows each open one. */
+void session_list_each(const SessionList *l, void (*fn)(const Session *s, void *userdata), void *userdata);

@@ -130,6 +130,7 @@ void session_open_start(Transaction *t) {
                 return transaction_unusable(t);
         if (p)
                 proof_remove(&t->context->proofs, p);
+        enforcer_watch(t->context->enforcer);
         transaction_finish(t, RESULT_SUCCESS);
 }
 

@@ -30,7 +30,8 @@
         X(CLOCK_CONFIRMED, "clock-confirmed", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e13", 5, "the clock was confirmed")            \
         X(SETUP, "setup", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e14", 5, "terminal set up")                                        \
         X(RESERVE_IMPORTED, "reserve-imported", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e15", 4, "entries recorded while the registry could not be written were imported") \
-        X(PROTOCOL_ABUSE, "protocol-abuse", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e16", 4, "malformed or forbidden request")
+        X(PROTOCOL_ABUSE, "protocol-abuse", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e16", 4, "malformed or forbidden request") \
+        X(SESSION_ENDED, "session-ended", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e17", 4, "user ended because a right ended")
 
 typedef enum EventKind {
 #define X(kind, name, id, priority, message) EVENT_##kind,

@@ -17,6 +17,7 @@
 #define KEISHI_RESERVE_FILE      "/var/lib/keishi/reserve"
 #define KEISHI_BREAK_GLASS_SPOOL "/var/lib/keishi/break-glass.spool"
 #define KEISHI_JOURNAL_SOCKET    "/run/systemd/journal.keishi/socket"
+#define KEISHI_USERS_DIR         "/run/systemd/users" /* logind: a file per uid that has sessions or lingers */
 #define KEISHI_LIBEXEC_DIR       "/usr/libexec/keishi"
 #define KEISHI_PAM_DIR           "/etc/pam.d"
 
