@@ -121,5 +121,25 @@ static const char here_table[] =
 
         HERE_INSERT ";";
 
-const char *const registry_migrations[] = { directory_tables, local_tables, here_table };
+/* Delegation and review. `reviewed` of a designation is when a person (`reviewed_by`, staff number) last looked at it.
+ * last_used is this terminal's own: when a login was last granted by a designation. Of what the trail told before there
+ * was such a table, the entries that are still here are taken (kind 0 is login-granted). shared_password_due: shared
+ * IDs that somebody left since their password was changed. */
+static const char access_tables[] =
+        "CREATE TABLE deputies (" DIRECTORY_COLUMNS
+        " unit TEXT NOT NULL, role TEXT NOT NULL, person TEXT NOT NULL, valid_from INTEGER NOT NULL DEFAULT 0) STRICT;"
+        "CREATE INDEX deputies_person ON deputies (person) WHERE deleted = 0;"
+
+        "ALTER TABLE designations ADD COLUMN reviewed INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE designations ADD COLUMN reviewed_by TEXT;"
+
+        "CREATE TABLE last_used (designation TEXT PRIMARY KEY, used INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+        "INSERT INTO last_used SELECT substr(entry, instr(entry, 'KEISHI_RULE=designation:') + 24, 36), max(time) FROM"
+        " (SELECT CAST(entry AS TEXT) AS entry, time FROM outbox WHERE kind = 0)"
+        " WHERE instr(entry, 'KEISHI_RULE=designation:') > 0 GROUP BY 1;"
+
+        "CREATE TABLE shared_password_due (account TEXT PRIMARY KEY, since INTEGER NOT NULL, person TEXT NOT NULL)"
+        " STRICT, WITHOUT ROWID;";
+
+const char *const registry_migrations[] = { directory_tables, local_tables, here_table, access_tables };
 const int registry_n_migrations = (int)ELEMENTSOF(registry_migrations);

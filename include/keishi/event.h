@@ -31,7 +31,11 @@
         X(SETUP, "setup", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e14", 5, "terminal set up")                                        \
         X(RESERVE_IMPORTED, "reserve-imported", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e15", 4, "entries recorded while the registry could not be written were imported") \
         X(PROTOCOL_ABUSE, "protocol-abuse", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e16", 4, "malformed or forbidden request") \
-        X(SESSION_ENDED, "session-ended", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e17", 4, "user ended because a right ended")
+        X(SESSION_ENDED, "session-ended", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e17", 4, "user ended because a right ended") \
+        X(USER_HIRED, "user-hired", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e18", 5, "user hired")                                   \
+        X(USER_TRANSFERRED, "user-transferred", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e19", 5, "user transferred")                 \
+        X(USER_RETIRED, "user-retired", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e1a", 5, "user retired")                             \
+        X(ACCESS_REVIEWED, "access-reviewed", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e1b", 5, "access right reviewed")
 
 typedef enum EventKind {
 #define X(kind, name, id, priority, message) EVENT_##kind,
@@ -70,7 +74,8 @@ typedef enum EventKind {
         X(PATH, "KEISHI_PATH", 256)                                                                     \
         X(COUNT, "KEISHI_COUNT", 32)                                                                    \
         X(DETAIL, "KEISHI_DETAIL", 1024)                                                                \
-        X(VIA, "KEISHI_VIA", 32)                    /* how it came here when not directly: reserve, reserve-cut, break-glass */
+        X(VIA, "KEISHI_VIA", 32)                    /* how it came here when not directly: reserve, reserve-cut, break-glass */ \
+        X(DEPUTY, "KEISHI_DEPUTY", 64)              /* uuid of the row by which the account acted for another */
 
 typedef enum EventField {
 #define X(field, name, cap) FIELD_##field,

@@ -369,7 +369,12 @@ static void make_version(int n) {
                         "'u', 'name:T01');"
                         "INSERT INTO designations (uuid, scope, subject) VALUES ('d-1', 1, 'group:g')");
         if (n >= 2)
-                sql(db, "INSERT INTO meta VALUES ('terminal', 't-1')");
+                sql(db, "INSERT INTO meta VALUES ('terminal', 't-1');"
+                        "INSERT INTO outbox VALUES (1, 7, 0, CAST('KEISHI_RULE=designation:' ||"
+                        " '3f2b8c1e-0000-4000-8000-000000000001' || char(10) AS BLOB));"
+                        "INSERT INTO outbox VALUES (2, 9, 0, CAST('KEISHI_RULE=designation:' ||"
+                        " '3f2b8c1e-0000-4000-8000-000000000001' || char(10) AS BLOB));"
+                        "INSERT INTO outbox VALUES (3, 11, 0, CAST('KEISHI_RULE=service:cron' || char(10) AS BLOB))");
         sqlite3_close(db);
 }
 
@@ -383,6 +388,13 @@ static void each_older_version_is_brought_up(void **state) {
                 if (n >= 2)
                         assert_int_equal(
                                 number(registry_db(r), "SELECT count(*) FROM here WHERE subject = 'group:g'"), 1);
+                if (n == 2 || n == 3) { /* what the trail told of the use of designations */
+                        assert_int_equal(number(registry_db(r), "SELECT count(*) FROM last_used"), 1);
+                        assert_int_equal(
+                                number(registry_db(r), "SELECT used FROM last_used"
+                                                       " WHERE designation = '3f2b8c1e-0000-4000-8000-000000000001'"),
+                                9);
+                }
                 registry_free(r);
                 assert_int_equal(unlink(path), 0);
         }
