@@ -117,13 +117,17 @@ static int offer_row(Search *search, SubjectKind kind) {
 }
 
 static int search_subject(Search *search, SubjectKind kind, const char *name) {
+        const char *kind_name = subject_kind_to_string(kind);
+        size_t kind_size = strlen(kind_name), size = strlen(name);
         char text[SUBJECT_TEXT_MAX];
-        int n, rc, q;
+        int rc, q;
 
-        n = snprintf(text, sizeof(text), "%s:%s", subject_kind_to_string(kind), name);
-        if (n < 0 || (size_t)n >= sizeof(text))
+        if (kind_size + 1 + size > sizeof(text))
                 return 0; /* longer than any that can be designated */
-        q = registry_result(sqlite3_bind_text(search->statement, 1, text, n, SQLITE_STATIC));
+        memcpy(text, kind_name, kind_size);
+        text[kind_size] = ':';
+        memcpy(text + kind_size + 1, name, size);
+        q = registry_result(sqlite3_bind_text(search->statement, 1, text, (int)(kind_size + 1 + size), SQLITE_STATIC));
         if (q != 0)
                 return q;
         while (!search->stop && (rc = sqlite3_step(search->statement)) != SQLITE_DONE) {

@@ -405,6 +405,11 @@ int registry_open(Registry **ret, const char *path, RegistryError *ret_error) {
         bool orderly = false;
         int version = 0, r;
 
+        /* One thread, and nobody asks how much memory SQLite has: no locks around each allocation. Too late when the
+         * program has used SQLite before, which is as good. */
+        (void)sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
+        (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+
         registry = calloc(1, sizeof(*registry));
         if (!registry)
                 return -ENOMEM;

@@ -81,8 +81,10 @@ char *text_escape(const char *s, size_t size, size_t cap) {
                 size_t piece_size, n;
                 uint32_t c;
 
-                n = utf8_decode(s, size, &c);
-                if (n > 0 && code_point_is_plain(c) && c != '\\') {
+                if (*s >= ' ' && *s <= '~' && *s != '\\') {
+                        piece[0] = *s;
+                        piece_size = n = 1;
+                } else if ((n = utf8_decode(s, size, &c)) > 0 && code_point_is_plain(c) && c != '\\') {
                         memcpy(piece, s, n);
                         piece_size = n;
                 } else {
