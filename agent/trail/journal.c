@@ -81,6 +81,22 @@ static int hand_over(const OutboxRow *row, void *userdata) {
         return 0;
 }
 
+/* The usual case: one entry, just committed. */
+static bool hand_over_newest(Journal *j) {
+        const char *entry;
+        size_t size;
+
+        if (j->outbox->handed + 1 != j->outbox->last_seq)
+                return false;
+        entry = outbox_kept(j->outbox, &size);
+        if (!entry || send_entry(j, entry, size) < 0)
+                return false;
+        j->outbox->handed = j->outbox->last_seq;
+        outbox_forget(j->outbox);
+        pause_reset(&j->pause);
+        return true;
+}
+
 void journal_kick(Journal *j) {
         Turn turn = { .journal = j };
         int r;
@@ -89,6 +105,8 @@ void journal_kick(Journal *j) {
                 registry_in_transaction(j->outbox->registry))
                 return;
 
+        if (hand_over_newest(j))
+                return;
         r = outbox_scan(j->outbox, j->outbox->handed, hand_over, &turn);
         if (turn.sent > 0)
                 pause_reset(&j->pause);

@@ -30,6 +30,7 @@ void outbox_done(Outbox *o) {
         sqlite3_finalize(o->insert);
         sqlite3_finalize(o->bounds);
         sqlite3_finalize(o->after);
+        outbox_forget(o);
         *o = (Outbox){};
 }
 
@@ -149,6 +150,27 @@ int outbox_insert(Outbox *o, uint64_t seq, uint64_t time_usec, int kind, const c
                 return registry_result(rc);
 
         return write_meta(o, seq, time_usec);
+}
+
+void outbox_keep(Outbox *o, uint64_t seq, char *entry, size_t size) {
+        outbox_forget(o);
+        o->kept_seq = seq;
+        o->kept = entry;
+        o->kept_size = size;
+}
+
+const char *outbox_kept(const Outbox *o, size_t *ret_size) {
+        if (!o->kept || o->kept_seq != o->last_seq)
+                return NULL;
+        *ret_size = o->kept_size;
+        return o->kept;
+}
+
+void outbox_forget(Outbox *o) {
+        free(o->kept);
+        o->kept = NULL;
+        o->kept_seq = 0;
+        o->kept_size = 0;
 }
 
 int outbox_touch(Outbox *o) {

@@ -21,6 +21,9 @@ typedef struct Outbox {
         uint64_t handed;    /* journald has entries up to this one */
         uint64_t written;   /* …as it was last written to meta, perhaps not committed */
         uint64_t persisted; /* …as it was last committed */
+        uint64_t kept_seq;  /* the entry last inserted, so that it need not be read again; 0: none */
+        char *kept;
+        size_t kept_size;
 } Outbox;
 
 void outbox_init(Outbox *o, Registry *registry);
@@ -34,6 +37,12 @@ int outbox_load(Outbox *o);
 int outbox_next(Outbox *o, uint64_t *ret_seq);
 /* Stores an entry and, with it, the place up to which journald has entries. */
 int outbox_insert(Outbox *o, uint64_t seq, uint64_t time_usec, int kind, const char *entry, size_t size);
+/* Keeps the entry that was inserted last; takes it. */
+void outbox_keep(Outbox *o, uint64_t seq, char *entry, size_t size);
+/* The newest committed entry, when it is kept; NULL: it has to be read. An entry whose transaction was rolled back is never
+ * given: its number went to the next one that was inserted, and kept. */
+const char *outbox_kept(const Outbox *o, size_t *ret_size);
+void outbox_forget(Outbox *o);
 /* Stores that place alone, in a transaction of its own: shows whether the registry can be written. */
 int outbox_touch(Outbox *o);
 /* The same, but only when the place has moved. */

@@ -118,6 +118,8 @@ int trail_append_at(Trail *t, const Event *e, EntryHead *head) {
                 r = entry_write(head, e, &entry, &size);
         if (r == 0)
                 r = outbox_insert(&t->outbox, head->seq, head->realtime_usec, e->kind, entry, size);
+        if (r == 0)
+                outbox_keep(&t->outbox, head->seq, TAKE_PTR(entry), size);
         return r;
 }
 
