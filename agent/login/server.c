@@ -51,15 +51,18 @@ static void slot_free(Slot *slot) {
         free(slot);
 }
 
-static int on_reap(sd_event_source *source, void *userdata) {
-        LoginServer *s = userdata;
-
+/* Not from within a transaction. */
+static void reap(LoginServer *s) {
         while (s->ended) {
                 Slot *slot = s->ended;
 
                 s->ended = slot->next;
                 slot_free(slot);
         }
+}
+
+static int on_reap(sd_event_source *source, void *userdata) {
+        reap(userdata);
         return 0;
 }
 
@@ -153,6 +156,9 @@ static int on_connection(sd_event_source *source, int listen_fd, uint32_t revent
         }
         slot->next = s->slots;
         s->slots = slot;
+        transaction_start(slot->transaction);
+        reap(s);
+        (void)sd_event_source_set_enabled(s->reaper, SD_EVENT_OFF);
         return 0;
 }
 
@@ -251,12 +257,7 @@ LoginServer *login_server_free(LoginServer *s) {
                 s->slots = slot->next;
                 slot_free(slot);
         }
-        while (s->ended) {
-                Slot *slot = s->ended;
-
-                s->ended = slot->next;
-                slot_free(slot);
-        }
+        reap(s);
         proof_list_done(&s->context.proofs);
         free(s);
         return NULL;

@@ -345,19 +345,17 @@ static void cancelled(Transaction *t) {
         transaction_finish(t, RESULT_CONV_ERR);
 }
 
-static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
+static void hear(Transaction *t) {
         unsigned char bytes[KEISHI_MESSAGE_MAX];
-        Transaction *t = userdata;
         Message m;
         ssize_t n;
 
-        n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_TRUNC);
+        n = recv(t->fd, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_TRUNC);
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
-                return 0;
+                return;
         if (n <= 0) {
                 auth_abandoned(t);
-                end(t);
-                return 0;
+                return end(t);
         }
         if (message_parse(&m, bytes, (size_t)n) < 0 || m.type > MESSAGE_CANCEL || !expected[t->state][m.type]) {
                 abuse(t, "malformed");
@@ -377,7 +375,26 @@ static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
                         auth_person(t, &m);
         }
         explicit_bzero(bytes, n > 0 && (size_t)n <= sizeof(bytes) ? (size_t)n : sizeof(bytes));
+}
+
+static int on_io(sd_event_source *s, int fd, uint32_t revents, void *userdata) {
+        hear(userdata);
         return 0;
+}
+
+void transaction_start(Transaction *t) {
+        int r;
+
+        hear(t);
+        if (t->fd < 0)
+                return;
+        r = sd_event_add_io(t->context->event, &t->io, t->fd, EPOLLIN, on_io, t);
+        if (r >= 0)
+                r = sd_event_source_set_priority(t->io, login_priority(t->peer.uid));
+        if (r < 0) {
+                auth_abandoned(t);
+                end(t);
+        }
 }
 
 int transaction_new(
@@ -397,17 +414,13 @@ int transaction_new(
         t->on_end = on_end;
         t->userdata = userdata;
 
-        r = sd_event_add_io(context->event, &t->io, fd, EPOLLIN, on_io, t);
-        if (r >= 0)
-                r = sd_event_add_time_relative(
-                        context->event, &t->deadline, CLOCK_BOOTTIME, BEGIN_USEC, USEC_PER_SEC, on_deadline, t);
+        r = sd_event_add_time_relative(
+                context->event, &t->deadline, CLOCK_BOOTTIME, BEGIN_USEC, USEC_PER_SEC, on_deadline, t);
         if (r >= 0)
                 r = sd_event_add_time_relative(
                         context->event, &t->tick, CLOCK_BOOTTIME, TICK_USEC, USEC_PER_SEC, on_tick, t);
         if (r >= 0)
                 r = sd_event_source_set_enabled(t->tick, SD_EVENT_OFF);
-        if (r >= 0)
-                r = sd_event_source_set_priority(t->io, login_priority(t->peer.uid));
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(t);
