@@ -65,6 +65,17 @@ static size_t count_parsed(json_object *o) {
         return n;
 }
 
+/* "\uXXXX" */
+static char *put_unit(char *p, uint32_t unit) {
+        static const char digits[] = "0123456789abcdef";
+
+        *p++ = '\\';
+        *p++ = 'u';
+        for (int shift = 12; shift >= 0; shift -= 4)
+                *p++ = digits[unit >> shift & 15];
+        return p;
+}
+
 /* The same JSON with every character beyond ASCII written as \uXXXX (RFC 8259, section 7): json-c 0.18, which Debian 13
  * has, takes such characters in strings for control characters when it is told to be strict. -EINVAL: not UTF-8, or a
  * backslash before such a character. */
@@ -88,10 +99,9 @@ static int text_in_ascii(const char *text, size_t size, char **ret) {
                 if (c < 0x80)
                         *p++ = (char)c;
                 else if (c < 0x10000)
-                        p += sprintf(p, "\\u%04x", c);
+                        p = put_unit(p, c);
                 else
-                        p += sprintf(
-                                p, "\\u%04x\\u%04x", 0xd800 + ((c - 0x10000) >> 10), 0xdc00 + ((c - 0x10000) & 0x3ff));
+                        p = put_unit(put_unit(p, 0xd800 + ((c - 0x10000) >> 10)), 0xdc00 + ((c - 0x10000) & 0x3ff));
         }
         *p = '\0';
         *ret = out;
