@@ -66,6 +66,10 @@ def test_vlock_on_the_console_opens_with_the_right_password_only(terminal):
     seen = vlock_asks(terminal)
     terminal.type_keys("wrong-one\n")
     keishi.wait_trail(terminal, "login-refused", account="hanako", service="vlock", timeout=60)
+    # vlock then offers root's password as another way.
+    seen = vlock_asks(terminal, seen)
+    terminal.type_keys("wrong-two\n")
+    keishi.wait_trail(terminal, "login-refused", account="root", service="vlock", timeout=60)
     vlock_asks(terminal, seen)
     terminal.type_keys(f"{PASSWORD['hanako']}\n")
     terminal.wait_text(r"^status=0\.", timeout=60)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Where things are, and the keys under which what was built is kept."""
 
+import functools
 import hashlib
 import os
 import pathlib
@@ -29,8 +30,9 @@ def key(*parts):
     return digest.hexdigest()[:12]
 
 
+@functools.lru_cache(maxsize=None)
 def source_key():
-    """A key for everything that the Debian packages are built from."""
+    """A key for everything that the Debian packages are built from, as it was when first asked."""
     listed = subprocess.run(["git", "ls-files", "-z", "-c", "-o", "--exclude-standard"], cwd=TOP,
                             check=True, capture_output=True).stdout.decode().split("\0")
     skipped = ("tests/", ".ci/", "packaging/demo")

@@ -57,8 +57,9 @@ def ensure(name):
             return target
         below = ensure(parent) if parent else None
         say(f"preparing terminal '{name}'")
+        for old in place.glob(f"{name}-*.part"):
+            old.unlink()
         part = target.with_suffix(".part")
-        part.unlink(missing_ok=True)
         if below:
             _copy(below, part)
         else:
@@ -81,6 +82,24 @@ def ensure(name):
         part.rename(target)
         say(f"terminal '{name}' is ready ({target.stat().st_blocks * 512 >> 20} MB)")
         return target
+
+
+_in_use = None
+
+
+def use():
+    """To be called first: says that the prepared terminals are in use, and removes what a run that was cut short left."""
+    global _in_use
+    place = BUILD / "snapshots"
+    place.mkdir(parents=True, exist_ok=True)
+    _in_use = open(place / "use.lock", "w")
+    try:
+        fcntl.flock(_in_use, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for old in place.glob("*.disk"):
+            old.unlink()
+    except BlockingIOError:
+        pass
+    fcntl.flock(_in_use, fcntl.LOCK_SH)
 
 
 def _overlay(path):

@@ -25,6 +25,22 @@ BOOT_SECONDS = 240
 PASSWORD_PROMPT = r"(?i)(?:password|パ ?ス ?ワ ?ー ?ド)[^:\n]*: *"
 
 
+# Virtual machines that run now, so that none outlives a run that is cut short.
+running = set()
+
+
+def stop_on_signals():
+    """On SIGTERM or SIGINT, takes every virtual machine along."""
+
+    def stop(number, _):
+        for process in list(running):
+            process.kill()
+        os._exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, stop)
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -64,6 +80,7 @@ class Terminal:
         line = machine.command(self.disk, self.work, self.ports, durable=self.durable, loadvm=loadvm)
         with open(self.work / "qemu.log", "ab") as log:
             self.process = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        running.add(self.process)
         self.qmp = self._guard(Qmp, self.work / "qmp", lambda: self.process.poll() is None)
         self.connect(30 if loadvm else BOOT_SECONDS)
         return self
@@ -132,6 +149,7 @@ class Terminal:
             if self.process.poll() is None:
                 self.process.send_signal(signal.SIGKILL)
             self.process.wait()
+            running.discard(self.process)
             self.process = None
 
     def power_cut(self):
