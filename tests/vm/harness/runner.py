@@ -79,9 +79,14 @@ def _run_case(case, terminal, report, began):
 
     def too_late():
         late.set()
+        process = terminal.process
+        last = threading.Timer(60, process.kill) if process else None
+        if last:
+            last.start()
         terminal.save_evidence(LOGS / case.name)
-        if terminal.process:
-            terminal.process.kill()
+        if last:
+            last.cancel()
+            process.kill()
 
     watchdog = threading.Timer(case.timeout, too_late)
     watchdog.start()
