@@ -205,11 +205,25 @@ static ExitCode run(Ctl *ctl, int argc, char **argv) {
         return v->run(ctl, v, &args);
 }
 
+/* The text console has no Japanese glyphs: there, this program and polkit's agent speak English. */
+static void choose_language(void) {
+        char name[64];
+
+        (void)setlocale(LC_ALL, "");
+        if (ttyname_r(STDOUT_FILENO, name, sizeof(name)) == 0 && strncmp(name, "/dev/tty", 8) == 0 && name[8] >= '0' &&
+                name[8] <= '9') {
+                (void)setlocale(LC_MESSAGES, "C");
+                (void)setenv("LC_MESSAGES", "C", 1);
+                (void)unsetenv("LC_ALL");
+                (void)unsetenv("LANGUAGE");
+        }
+}
+
 int main(int argc, char **argv) {
         Ctl ctl = {};
         ExitCode code;
 
-        (void)setlocale(LC_ALL, "");
+        choose_language();
         (void)bindtextdomain(GETTEXT_DOMAIN, LOCALEDIR);
         (void)bind_textdomain_codeset(GETTEXT_DOMAIN, "UTF-8");
         (void)textdomain(GETTEXT_DOMAIN);

@@ -7,7 +7,7 @@ static const Service services[] = {
         /* A person in front, who starts a session. Autologin services have no row on purpose. */
         { "login", FAMILY_CONSOLE, .needs_auth = true, .own_session = true },
         { "gdm-password", FAMILY_CONSOLE, .needs_auth = true, .patient = true, .own_session = true },
-        { "lightdm", FAMILY_CONSOLE, .needs_auth = true, .patient = true, .own_session = true },
+        { "lightdm", FAMILY_CONSOLE, .needs_auth = true, .patient = true, .hides_errors = true, .own_session = true },
         { "sddm", FAMILY_CONSOLE, .needs_auth = true, .patient = true, .own_session = true },
 
         /* The greeters' own accounts. */

@@ -19,6 +19,7 @@ typedef struct Service {
         bool self_is_proof; /* when actor and PAM_USER are one, it is a person proving themselves: FAMILY_SELF */
         bool any_caller;    /* a caller other than root may ask, about itself only */
         bool patient;       /* prompts may stay open: a greeter waits for people */
+        bool hides_errors;  /* its greeter writes a text of its own over an error message, but not over information */
         bool own_session;   /* opens sessions that are worth a row and a trail */
 } Service;
 

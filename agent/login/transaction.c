@@ -47,6 +47,8 @@ void transaction_send_text(Transaction *t, MessageType type, const char *text) {
 
         if (t->fd < 0)
                 return;
+        if (type == MESSAGE_ERROR && t->service && t->service->hides_errors)
+                type = MESSAGE_INFORM;
         message_init(&b, type);
         message_add_text(&b, ITEM_TEXT, text);
         (void)send_message(t, &b);
@@ -277,6 +279,7 @@ static int take_user(Transaction *t, const Message *m) {
 
 static int take_begin(Transaction *t, const Message *m) {
         _cleanup_free_ char *locale = NULL;
+        char vt[16] = "";
         int r;
 
         t->stage = (Stage)m->number[ITEM_STAGE];
@@ -295,7 +298,10 @@ static int take_begin(Transaction *t, const Message *m) {
         if (r < 0)
                 return r;
 
-        t->language = text_language(locale, t->context->config->locale, t->tty);
+        /* polkit's helper names no terminal, but has one. */
+        if (t->peer.vt > 0)
+                (void)snprintf(vt, sizeof(vt), "tty%u", t->peer.vt);
+        t->language = text_language(locale, t->context->config->locale, t->tty ? t->tty : vt);
         t->service = service_find(t->service_name);
         t->family = t->service ? t->service->family : _FAMILY_INVALID;
         t->remote = t->rhost || t->family == FAMILY_REMOTE || (t->peer.session && t->peer.session_remote);
