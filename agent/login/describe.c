@@ -58,6 +58,7 @@ int transaction_judge(Transaction *t, bool authenticated, FactsData *ret_data, V
                 .family = t->family,
                 .authenticated = authenticated,
                 .remote = t->remote,
+                .root_changes = t->service && t->service->root_changes && t->actor_is_root && t->peer.uid == 0,
                 .account = admin ? t->actor : (t->user_usable ? t->user : NULL),
                 .nss = admin ? t->actor_nss : t->user_nss,
                 .person = t->person,

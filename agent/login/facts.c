@@ -94,6 +94,7 @@ int facts_collect(FactsData *ret, Registry *registry, const Config *config, cons
         f->family = q->family;
         f->authenticated = q->authenticated;
         f->remote = q->remote;
+        f->root_changes = q->root_changes;
 
         f->account = q->account;
         /* A registered account that NSS does not know, or that NSS gives root's uid, is nobody. */

@@ -18,6 +18,7 @@ typedef struct FactsQuery {
         Family family;          /* of the row, or what the row says for this caller (service_family()) */
         bool authenticated;
         bool remote;
+        bool root_changes;
         const char *account; /* who acts */
         const char *person;  /* who sits there behind a shared ID, as named at login; NULL: the account's own */
         const Account *nss;  /* as NSS knows it; NULL: it does not */

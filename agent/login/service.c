@@ -44,9 +44,13 @@ static const Service services[] = {
         { "runuser-l", FAMILY_UNATTENDED },
 
         /* A person changes something of their own. */
-        { "passwd", FAMILY_SELF, .actor_is_caller = true, .needs_auth = true, .root_free = true },
-        { "chfn", FAMILY_SELF, .actor_is_caller = true, .needs_auth = true, .root_free = true },
-        { "chsh", FAMILY_SELF, .actor_is_caller = true, .needs_auth = true, .root_free = true },
+        { "passwd", FAMILY_SELF, .actor_is_caller = true, .needs_auth = true, .root_free = true, .root_changes = true },
+        { "chfn", FAMILY_SELF, .actor_is_caller = true, .needs_auth = true, .root_free = true, .root_changes = true },
+        { "chsh", FAMILY_SELF, .actor_is_caller = true, .needs_auth = true, .root_free = true, .root_changes = true },
+
+        /* root changes passwords of others, by list. */
+        { "chpasswd", FAMILY_UNATTENDED, .root_changes = true },
+        { "newusers", FAMILY_UNATTENDED, .root_changes = true },
         {},
 };
 

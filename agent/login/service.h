@@ -16,6 +16,7 @@ typedef struct Service {
         bool needs_auth;      /* account and session stages need our own auth stage before them, tied by process */
         bool root_free; /* with a caller that root itself started, nobody is in front: judged as FAMILY_UNATTENDED, no
                            auth needed */
+        bool root_changes;  /* root itself changes the entry of any account, registered or not: that opens nothing */
         bool self_is_proof; /* when actor and PAM_USER are one, it is a person proving themselves: FAMILY_SELF */
         bool any_caller;    /* a caller other than root may ask, about itself only */
         bool patient;       /* prompts may stay open: a greeter waits for people */

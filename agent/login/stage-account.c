@@ -44,7 +44,8 @@ static void refuse(Transaction *t, const FactsData *d, const Verdict *v, Result 
 static bool is_quiet(const Transaction *t, const FactsData *d) {
         if (t->peer.login_uid != (uid_t)-1 && t->peer.login_uid != 0)
                 return false;
-        return (t->family == FAMILY_UNATTENDED || t->family == FAMILY_GREETER) && d->facts.system_account;
+        return (t->family == FAMILY_UNATTENDED || t->family == FAMILY_GREETER) &&
+               (d->facts.system_account || d->facts.root_changes);
 }
 
 void account_start(Transaction *t) {

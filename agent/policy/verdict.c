@@ -194,6 +194,8 @@ Next verdict_begin(Verdict *v, const Facts *f) {
 
         if (!f->service || !family_to_string(f->family))
                 return refuse(v, REASON_SERVICE_UNKNOWN, NULL);
+        if (f->root_changes)
+                return grant_service(v, f);
         if (f->family == FAMILY_GREETER)
                 return begin_greeter(v, f);
         if (f->family == FAMILY_UNATTENDED && f->system_account && !f->registered)

@@ -63,6 +63,7 @@ typedef struct Facts {
         Family family;      /* from the service table; _FAMILY_INVALID when the service is unknown */
         bool authenticated; /* the earlier stage that the service table asks for has been seen, or none is asked for */
         bool remote;
+        bool root_changes; /* root changes an account's entry (password, shell): whose it is does not matter */
 
         /* the person who acts (subject of designations) */
         const char *account;

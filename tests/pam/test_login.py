@@ -170,6 +170,11 @@ def test_sudo_without_a_password_is_refused(rig):
     assert rig.drive("sudo", "root", "account", u=HANAKO)[-1] == "account=%d" % PAM_PERM_DENIED
 
 
+def test_root_sets_the_password_of_an_account_that_is_not_registered_yet(rig):
+    assert rig.drive("passwd", "soto", "account", "password") == ["account=0", "password=0"]
+    assert last(rig, event="password-changed")["KEISHI_RULE"] == "service:passwd"
+
+
 def test_shared_id_names_its_person(rig):
     lines = rig.drive("login", MADOGUCHI, "auth", "account", "open", answers=[PASSWORD[MADOGUCHI], "100001"])
     assert lines[-1] == "open=0", lines

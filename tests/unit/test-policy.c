@@ -382,6 +382,13 @@ CHANGE(passwd_by_any_service) {
         f->stage = STAGE_PASSWORD_PRELIM;
         c->bounds.services = "login";
 }
+CHANGE(passwd_of_anybody_by_root) {
+        f->service = "passwd";
+        f->family = FAMILY_UNATTENDED;
+        f->root_changes = true;
+        f->registered = false;
+}
+
 CHANGE(passwd_after_hours) {
         passwd_by_any_service(f, c);
         c->scope_bounds.hours = "mon 08:30-17:15";
@@ -592,6 +599,7 @@ static const Case cases[] = {
         { "locker in a remote session", locker_remote_closed, REASON_REMOTE_CLOSED, "default" },
         { "locker in a remote session, opened", locker_remote_open, REASON_GRANTED, DESIGNATION },
         { "passwd with any service designated", passwd_by_any_service, REASON_GRANTED, DESIGNATION },
+        { "root changes whose password it will", passwd_of_anybody_by_root, REASON_GRANTED, "service:passwd" },
         { "passwd after hours", passwd_after_hours, REASON_HOURS, DESIGNATION },
         { "passwd of a restricted person", passwd_restricted, REASON_RESTRICTED, "restriction:r-1" },
 
