@@ -141,5 +141,12 @@ static const char access_tables[] =
         "CREATE TABLE shared_password_due (account TEXT PRIMARY KEY, since INTEGER NOT NULL, person TEXT NOT NULL)"
         " STRICT, WITHOUT ROWID;";
 
-const char *const registry_migrations[] = { directory_tables, local_tables, here_table, access_tables };
+/* A number of the outbox is never given out twice: when its newest row leaves, that row's number and time stay here. */
+static const char outbox_left[] =
+        "CREATE TRIGGER outbox_left AFTER DELETE ON outbox WHEN NOT EXISTS (SELECT 1 FROM outbox WHERE seq > OLD.seq)"
+        " BEGIN INSERT INTO meta (name, value) VALUES ('trail-left', OLD.seq || ' ' || OLD.time)"
+        " ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+        " WHERE CAST(excluded.value AS INTEGER) > CAST(meta.value AS INTEGER); END;";
+
+const char *const registry_migrations[] = { directory_tables, local_tables, here_table, access_tables, outbox_left };
 const int registry_n_migrations = (int)ELEMENTSOF(registry_migrations);

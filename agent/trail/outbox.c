@@ -7,7 +7,9 @@
 
 #include "util/text.h"
 
-#define META_NAME "trail"
+#define META_NAME  "trail"
+#define META_LEFT  "trail-left"
+#define NOTE_EVERY 16u
 
 static const char sql_insert[] = "INSERT INTO outbox (seq, time, kind, entry) VALUES (?1, ?2, ?3, ?4)";
 static const char sql_bounds[] =
@@ -62,11 +64,19 @@ static int read_bounds(Outbox *o, uint64_t *ret_first, uint64_t *ret_last, uint6
         return 0;
 }
 
-/* "SEQ TIME HANDED" */
-static int parse_meta(char *text, uint64_t ret[static 3]) {
-        char *at = text;
+/* Decimal numbers with spaces between them. Without such a row they stay as they are. */
+static int read_meta(Outbox *o, const char *name, uint64_t *ret, size_t n) {
+        _cleanup_free_ char *text = NULL;
+        char *at;
+        int r;
 
-        for (size_t i = 0; i < 3; i++) {
+        r = registry_meta_get(o->registry, name, &text);
+        if (r == REGISTRY_E_NOT_FOUND)
+                return 0;
+        if (r != 0)
+                return r;
+        at = text;
+        for (size_t i = 0; i < n; i++) {
                 char *word = strsep(&at, " ");
 
                 if (!word || parse_uint64(word, 0, INT64_MAX, &ret[i]) < 0)
@@ -80,19 +90,17 @@ int outbox_load(Outbox *o) {
         int r;
 
         if (!o->loaded) {
-                _cleanup_free_ char *text = NULL;
-                uint64_t numbers[3] = {};
+                uint64_t numbers[3] = {}, left[2] = {};
 
-                r = registry_meta_get(o->registry, META_NAME, &text);
+                r = read_meta(o, META_NAME, numbers, ELEMENTSOF(numbers));
                 if (r == 0)
-                        r = parse_meta(text, numbers);
-                else if (r == REGISTRY_E_NOT_FOUND)
-                        r = 0;
+                        r = read_meta(o, META_LEFT, left, ELEMENTSOF(left));
                 if (r != 0)
                         return r;
-                o->last_seq = numbers[0];
-                o->last_time = numbers[1];
+                o->last_seq = left[0] > numbers[0] ? left[0] : numbers[0];
+                o->last_time = left[0] > numbers[0] ? left[1] : numbers[1];
                 o->handed = o->written = numbers[2];
+                o->noted = numbers[0];
         }
 
         r = read_bounds(o, NULL, &last, &last_time);
@@ -129,6 +137,7 @@ static int write_meta(Outbox *o, uint64_t seq, uint64_t time_usec) {
         snprintf(text, sizeof(text), "%llu %llu %llu", (unsigned long long)seq, (unsigned long long)time_usec,
                 (unsigned long long)o->handed);
         o->written = o->handed;
+        o->noted = seq;
         return registry_meta_set(o->registry, META_NAME, text);
 }
 
@@ -149,12 +158,13 @@ int outbox_insert(Outbox *o, uint64_t seq, uint64_t time_usec, int kind, const c
         if (rc != SQLITE_DONE)
                 return registry_result(rc);
 
-        return write_meta(o, seq, time_usec);
+        return seq >= o->noted + NOTE_EVERY ? write_meta(o, seq, time_usec) : 0;
 }
 
-void outbox_keep(Outbox *o, uint64_t seq, char *entry, size_t size) {
+void outbox_keep(Outbox *o, uint64_t seq, uint64_t time_usec, char *entry, size_t size) {
         outbox_forget(o);
         o->kept_seq = seq;
+        o->kept_time = time_usec;
         o->kept = entry;
         o->kept_size = size;
 }
@@ -164,6 +174,14 @@ const char *outbox_kept(const Outbox *o, size_t *ret_size) {
                 return NULL;
         *ret_size = o->kept_size;
         return o->kept;
+}
+
+void outbox_committed(Outbox *o) {
+        if (!o->kept)
+                return;
+        o->last_seq = o->kept_seq;
+        o->last_time = o->kept_time;
+        o->persisted = o->written;
 }
 
 void outbox_forget(Outbox *o) {

@@ -119,7 +119,7 @@ int trail_append_at(Trail *t, const Event *e, EntryHead *head) {
         if (r == 0)
                 r = outbox_insert(&t->outbox, head->seq, head->realtime_usec, e->kind, entry, size);
         if (r == 0)
-                outbox_keep(&t->outbox, head->seq, TAKE_PTR(entry), size);
+                outbox_keep(&t->outbox, head->seq, head->realtime_usec, TAKE_PTR(entry), size);
         return r;
 }
 
@@ -153,15 +153,29 @@ static int record(Trail *t, Event *e) {
         return r;
 }
 
+/* What there is to do after a commit, or when something may have changed. */
+static void go_on(Trail *t, bool writable) {
+        bool was_writable = t->writable;
+
+        t->writable = writable;
+        if (t->writable && !was_writable)
+                pause_arm_now(&t->import);
+        else if (t->reserve.used > 0 || t->told_by_syslog > 0)
+                pause_arm(&t->import);
+        journal_kick(&t->journal);
+}
+
 int trail_record(Trail *t, Event *e) {
         int r;
 
         if (registry_in_transaction(t->registry))
                 return -EINVAL;
         r = record(t, e);
-        if (r == 0)
-                trail_kick(t);
-        return r;
+        if (r != 0)
+                return r;
+        outbox_committed(&t->outbox);
+        go_on(t, true);
+        return 0;
 }
 
 static int reserve(Trail *t, const Event *e) {
@@ -195,16 +209,8 @@ void trail_record_closing(Trail *t, Event *e) {
 }
 
 void trail_kick(Trail *t) {
-        bool was_writable = t->writable;
-
-        if (registry_in_transaction(t->registry))
-                return;
-        t->writable = outbox_load(&t->outbox) == 0;
-        if (t->writable && !was_writable)
-                pause_arm_now(&t->import);
-        else if (t->reserve.used > 0 || t->told_by_syslog > 0)
-                pause_arm(&t->import);
-        journal_kick(&t->journal);
+        if (!registry_in_transaction(t->registry))
+                go_on(t, outbox_load(&t->outbox) == 0);
 }
 
 uint64_t trail_floor(Trail *t) {
