@@ -18,6 +18,8 @@
 /* How long one call may take in all, whatever the agent says; the time that people take to answer is theirs. */
 #define RELAY_TOTAL_SEC 3600
 
+#define CONNECT_PAUSE_USEC 250000
+
 typedef struct Relay {
         pam_handle_t *pamh;
         int flags;
@@ -40,7 +42,28 @@ static time_t seconds(void) {
         return ts.tv_sec;
 }
 
+/* The socket blocks, with limits: waiting in recv() costs half of what poll() before it does. */
+static int relay_socket(void) {
+        static const struct timeval send_limit = { .tv_usec = CONNECT_PAUSE_USEC };
+        static const struct timeval receive_limit = { .tv_sec = KEISHI_PATIENCE_SEC };
+        int fd;
+
+        fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        if (fd < 0)
+                return -errno;
+        /* The first one is for connect(); nothing is sent without MSG_DONTWAIT. */
+        if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &send_limit, sizeof(send_limit)) < 0 ||
+                setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &receive_limit, sizeof(receive_limit)) < 0) {
+                int e = errno;
+
+                close(fd);
+                return -e;
+        }
+        return fd;
+}
+
 static int relay_connect(const char *root) {
+        static const struct timespec pause = { .tv_nsec = CONNECT_PAUSE_USEC * 1000 };
         struct sockaddr_un sa = { .sun_family = AF_UNIX };
         int n, fd;
 
@@ -51,27 +74,29 @@ static int relay_connect(const char *root) {
 
         /* An agent that is being restarted is worth a short wait. */
         for (unsigned tries = 0;; tries++) {
-                const struct timespec pause = { .tv_nsec = 250 * 1000 * 1000 };
                 int e;
 
-                fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+                fd = relay_socket();
                 if (fd < 0)
-                        return -errno;
+                        return fd;
                 if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0)
                         return fd;
                 e = errno;
                 close(fd);
                 if ((e != ENOENT && e != ECONNREFUSED && e != EAGAIN && e != EINTR) || tries >= KEISHI_CONNECT_SEC * 4)
                         return -e;
-                nanosleep(&pause, NULL);
+                if (e != EAGAIN) /* has waited already */
+                        nanosleep(&pause, NULL);
         }
 }
 
-static int relay_wait(Relay *r, short events) {
+static time_t relay_end(const Relay *r) {
         time_t end = seconds() + KEISHI_PATIENCE_SEC;
 
-        if (end > r->deadline)
-                end = r->deadline;
+        return end < r->deadline ? end : r->deadline;
+}
+
+static int relay_wait(Relay *r, short events, time_t end) {
         for (;;) {
                 struct pollfd p = { .fd = r->fd, .events = events };
                 time_t left = end - seconds();
@@ -88,33 +113,38 @@ static int relay_wait(Relay *r, short events) {
 }
 
 static int relay_send(Relay *r, const MessageBuilder *b) {
+        time_t end = relay_end(r);
+
         if (b->overflow)
                 return -EMSGSIZE;
         for (;;) {
                 int k;
 
-                if (send(r->fd, b->bytes, b->size, MSG_NOSIGNAL) == (ssize_t)b->size)
+                if (send(r->fd, b->bytes, b->size, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)b->size)
                         return 0;
                 if (errno != EAGAIN && errno != EINTR)
                         return -errno;
-                k = relay_wait(r, POLLOUT);
+                k = relay_wait(r, POLLOUT, end);
                 if (k < 0)
                         return k;
         }
 }
 
 static int relay_receive(Relay *r, unsigned char *bytes, Message *ret) {
+        time_t end = relay_end(r);
+
         for (bool reset = false;;) {
                 ssize_t n;
-                int k;
 
-                k = relay_wait(r, POLLIN);
-                if (k < 0)
-                        return k;
                 /* MSG_TRUNC: the packet's real length, so that one that is too long is refused, not cut. */
                 n = recv(r->fd, bytes, KEISHI_MESSAGE_MAX, MSG_TRUNC);
-                if (n < 0 && (errno == EAGAIN || errno == EINTR))
+                if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+                        int k = relay_wait(r, POLLIN, end);
+
+                        if (k < 0)
+                                return k;
                         continue;
+                }
                 /* Said once when the agent ended without reading what we sent last; what it sent before is still there.
                  */
                 if (n < 0 && errno == ECONNRESET && !reset) {
