@@ -69,10 +69,10 @@ def make_etc(directory, groups):
         subprocess.run(["mount", "--bind", directory + "/" + name, "/etc/" + name], check=True)
 
 
-def make_stack(directory, module, peer=None):
-    """A confdir with one service, login; libpam reads `other` as well."""
-    write(directory + "/login", "auth required %s\naccount required %s\n" % (peer or module, module))
-    write(directory + "/other", "".join("%s required pam_deny.so\n" % t for t in ("auth", "account", "session", "password")))
+def make_stack(directory, account, auth=None):
+    """A confdir with one service, login. libpam reads `other` as well, and would load what it names at each pam_start: nothing, here."""
+    write(directory + "/login", "auth required %s\naccount required %s\n" % (auth or account, account))
+    write(directory + "/other", "")
     return directory
 
 
@@ -83,7 +83,7 @@ class Bus:
               '<allow own="*"/><allow send_destination="*"/><allow receive_sender="*"/></policy></busconfig>' % self.address)
         if os.path.exists(directory + "/bus"):
             os.unlink(directory + "/bus")
-        self.process = subprocess.Popen(["dbus-daemon", "--config-file=" + directory + "/bus.conf", "--nofork", "--nopidfile"], stdin=subprocess.DEVNULL)
+        self.process = subprocess.Popen(["dbus-daemon", "--config-file=" + directory + "/bus.conf", "--nofork", "--nopidfile"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for("the bus", lambda: os.path.exists(directory + "/bus"))
 
     def stop(self):
