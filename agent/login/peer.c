@@ -141,12 +141,12 @@ static bool hung_up(int fd) {
 
 int peer_read(Peer *ret, int fd) {
         _cleanup_(peer_done) Peer peer = { .login_uid = (uid_t)-1 };
-        _cleanup_close_ int proc_fd = -EBADF, parent_fd = -EBADF;
+        _cleanup_close_ int proc_fd = -EBADF;
         socklen_t length = sizeof(struct ucred);
         struct ucred cred;
-        uint64_t tty, other_tty;
-        pid_t grandparent;
-        uid_t effective;
+        uid_t real, effective;
+        uint64_t tty;
+        pid_t parent;
         int r;
 
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &length) < 0)
@@ -159,22 +159,19 @@ int peer_read(Peer *ret, int fd) {
         proc_fd = open_proc(cred.pid);
         if (proc_fd < 0)
                 return proc_fd;
-        r = read_stat(proc_fd, &peer.parent.pid, &tty, &peer.process.start);
+        r = read_stat(proc_fd, &parent, &tty, &peer.process.start);
         if (r < 0)
                 return r;
-        r = read_uids(proc_fd, &peer.real_uid, &effective);
-        if (r < 0)
-                return r;
+        effective = cred.uid;
+        if (cred.uid != 0) {
+                r = read_uids(proc_fd, &real, &effective);
+                if (r < 0)
+                        return r;
+        }
         if (major((dev_t)tty) == 4 && minor((dev_t)tty) >= 1 && minor((dev_t)tty) <= 63)
                 peer.vt = minor((dev_t)tty);
         peer.login_uid = read_login_uid(proc_fd);
         peer.exe = read_exe(proc_fd);
-
-        if (peer.parent.pid > 0) {
-                parent_fd = open_proc(peer.parent.pid);
-                if (parent_fd < 0 || read_stat(parent_fd, &grandparent, &other_tty, &peer.parent.start) < 0)
-                        peer.parent = (ProcessId){};
-        }
 
         if (may_have_session(proc_fd) && sd_pid_get_session(cred.pid, &peer.session) >= 0) {
                 r = sd_session_is_remote(peer.session);
@@ -183,13 +180,54 @@ int peer_read(Peer *ret, int fd) {
                         peer.seat = NULL;
         }
 
-        /* The number may have passed to another process meanwhile: then the socket has hung up, or the uid differs. */
+        /* The number may have passed to another process meanwhile: then the socket has hung up, or the uid differs
+         * (root need not lend its socket to be somebody else). */
         if (hung_up(fd) || effective != cred.uid)
                 return -ESRCH;
 
         *ret = peer;
         peer = (Peer){};
         return 0;
+}
+
+int peer_real_uid(const Peer *p, uid_t *ret) {
+        _cleanup_close_ int proc_fd = -EBADF;
+        uid_t real, effective;
+        uint64_t tty, start;
+        pid_t parent;
+        int r;
+
+        proc_fd = open_proc(p->process.pid);
+        if (proc_fd < 0)
+                return proc_fd;
+        r = read_stat(proc_fd, &parent, &tty, &start);
+        if (r == 0)
+                r = read_uids(proc_fd, &real, &effective);
+        if (r < 0)
+                return r;
+        if (start != p->process.start || effective != p->uid)
+                return -ESRCH;
+        *ret = real;
+        return 0;
+}
+
+ProcessId peer_parent(const Peer *p) {
+        _cleanup_close_ int proc_fd = -EBADF, parent_fd = -EBADF;
+        pid_t again, grandparent;
+        ProcessId parent = {};
+        uint64_t tty, start;
+
+        proc_fd = open_proc(p->process.pid);
+        if (proc_fd < 0 || read_stat(proc_fd, &parent.pid, &tty, &start) < 0 || start != p->process.start ||
+                parent.pid <= 0)
+                return (ProcessId){};
+        parent_fd = open_proc(parent.pid);
+        if (parent_fd < 0 || read_stat(parent_fd, &grandparent, &tty, &parent.start) < 0)
+                return (ProcessId){};
+        /* Still the same: what was read in between is the parent's, not of a process that has its number now. */
+        if (read_stat(proc_fd, &again, &tty, &start) < 0 || again != parent.pid)
+                return (ProcessId){};
+        return parent;
 }
 
 int process_open(ProcessId id) {

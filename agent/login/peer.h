@@ -21,10 +21,8 @@ static inline bool process_id_equal(ProcessId a, ProcessId b) {
 
 typedef struct Peer {
         uid_t uid;       /* effective, SO_PEERCRED */
-        uid_t real_uid;  /* who started a set-uid program */
         uid_t login_uid; /* audit login uid, (uid_t)-1 when none */
         ProcessId process;
-        ProcessId parent;
         unsigned vt;         /* controlling virtual terminal, 0: none */
         char *exe;           /* program, may be NULL */
         char *session;       /* logind session, NULL: none */
@@ -35,5 +33,10 @@ void peer_done(Peer *p);
 
 /* Reads the peer of a connected socket. -ESRCH: it is gone already, or is not the process that connected. */
 int peer_read(Peer *ret, int fd);
+/* What is asked of a caller only now and then; it waits for our answer meanwhile, and what is found is held against the
+ * process that connected. Who started a set-uid program; -ESRCH: the caller is gone. */
+int peer_real_uid(const Peer *p, uid_t *ret);
+/* The process that started the caller; no process when either is gone. */
+ProcessId peer_parent(const Peer *p);
 /* The same process's pidfd, or -ESRCH when it is gone. */
 int process_open(ProcessId id);

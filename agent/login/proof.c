@@ -44,14 +44,19 @@ static void drop_old(ProofList *l, uint64_t now) {
 }
 
 Proof *proof_find(ProofList *l, const char *service, const Peer *peer, uint64_t now) {
+        ProcessId parent = {};
+        Proof *p;
+
         drop_old(l, now);
-        for (Proof *p = l->first; p; p = p->next) {
-                if (strcmp(p->service, service) != 0)
-                        continue;
-                if (process_id_equal(p->process, peer->process) || process_id_equal(p->parent, peer->process) ||
-                        process_id_equal(p->process, peer->parent))
+        for (p = l->first; p; p = p->next)
+                if (strcmp(p->service, service) == 0 &&
+                        (process_id_equal(p->process, peer->process) || process_id_equal(p->parent, peer->process)))
                         return p;
-        }
+        if (l->first)
+                parent = peer_parent(peer);
+        for (p = l->first; p; p = p->next)
+                if (strcmp(p->service, service) == 0 && process_id_equal(p->process, parent))
+                        return p;
         return NULL;
 }
 
@@ -77,7 +82,7 @@ Proof *proof_add(ProofList *l, const char *service, const char *account, const P
                 return NULL;
         }
         p->process = peer->process;
-        p->parent = peer->parent;
+        p->parent = peer_parent(peer);
         p->at_usec = now;
         p->next = l->first;
         l->first = p;

@@ -293,10 +293,11 @@ int session_open(SessionList *l, Session *s, uint64_t now_usec, Event *entry) {
 }
 
 bool session_close(SessionList *l, const char *service, const Peer *peer) {
+        ProcessId parent = l->first ? peer_parent(peer) : (ProcessId){};
+
         for (Watch *w = l->first; w; w = w->next)
-                if (strcmp(w->session.service, service) == 0 &&
-                        (process_id_equal(w->session.process, peer->process) ||
-                                process_id_equal(w->session.process, peer->parent))) {
+                if (strcmp(w->session.service, service) == 0 && (process_id_equal(w->session.process, peer->process) ||
+                                                                        process_id_equal(w->session.process, parent))) {
                         record_closed(l, &w->session, "closed");
                         watch_remove(w);
                         return true;

@@ -233,13 +233,18 @@ static void on_lookup(int r, Account *account, void *userdata) {
 /* Who acts: the real uid of a set-uid program. sudo makes itself root in full, and says in PAM_RUSER who called it;
  * where it does not, the kernel's login uid stands, and nobody is taken for root. */
 static int find_actor(Transaction *t) {
-        uid_t uid = t->peer.real_uid;
+        uid_t uid = t->peer.uid;
+        int r;
 
-        t->actor_uid = uid;
         if (!t->service || !t->service->actor_is_caller) {
+                t->actor_uid = uid;
                 t->actor_is_root = uid == 0;
                 return 0;
         }
+        r = peer_real_uid(&t->peer, &uid);
+        if (r < 0)
+                return r;
+        t->actor_uid = uid;
 
         t->looking_for_actor = true;
         if (uid == 0 && t->service->actor_is_ruser) {
