@@ -44,6 +44,7 @@ bool subject_parse(const char *text, SubjectKind *ret_kind, const char **ret_val
 }
 
 typedef struct Search {
+        const HereSubjects *here; /* or NULL */
         sqlite3_stmt *statement;
         const Subject *subject;
         const char *terminal;
@@ -127,6 +128,8 @@ static int search_subject(Search *search, SubjectKind kind, const char *name) {
         memcpy(text, kind_name, kind_size);
         text[kind_size] = ':';
         memcpy(text + kind_size + 1, name, size);
+        if (search->here && !here_subjects_have(search->here, text, kind_size + 1 + size))
+                return 0;
         q = registry_result(sqlite3_bind_text(search->statement, 1, text, (int)(kind_size + 1 + size), SQLITE_STATIC));
         if (q != 0)
                 return q;
@@ -198,6 +201,8 @@ int registry_candidates(Registry *r, const Subject *s, const char *terminal, con
         if (q != 0)
                 return q;
         q = is_self(r, terminal, terminal_unit);
+        if (q == 0)
+                search.here = here_subjects(r);
         if (q == 0 || q == REGISTRY_E_NOT_FOUND)
                 q = registry_statement(r, q == 0 ? here_sql : any_sql, &statement);
         if (q == 0) {

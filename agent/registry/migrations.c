@@ -148,5 +148,14 @@ static const char outbox_left[] =
         " ON CONFLICT (name) DO UPDATE SET value = excluded.value"
         " WHERE CAST(excluded.value AS INTEGER) > CAST(meta.value AS INTEGER); END;";
 
-const char *const registry_migrations[] = { directory_tables, local_tables, here_table, access_tables, outbox_left };
+/* A number for what the table here holds; see registry/here.c. Rows of it are never changed, only replaced. */
+static const char here_state[] =
+        "CREATE TABLE here_state (id INTEGER PRIMARY KEY CHECK (id = 1), state INTEGER NOT NULL) STRICT;"
+        "INSERT INTO here_state VALUES (1, 1);"
+        "CREATE TRIGGER here_came AFTER INSERT ON here BEGIN UPDATE here_state SET state = state + 1; END;"
+        "CREATE TRIGGER here_changed AFTER UPDATE ON here BEGIN UPDATE here_state SET state = state + 1; END;"
+        "CREATE TRIGGER here_went AFTER DELETE ON here BEGIN UPDATE here_state SET state = state + 1; END;";
+
+const char *const registry_migrations[] = { directory_tables, local_tables, here_table, access_tables, outbox_left,
+        here_state };
 const int registry_n_migrations = (int)ELEMENTSOF(registry_migrations);

@@ -444,6 +444,7 @@ Registry *registry_free(Registry *r) {
         for (size_t i = 0; i < r->n_statements; i++)
                 sqlite3_finalize(r->statements[i].statement);
         free(r->statements);
+        here_subjects_free(r->here);
         sqlite3_close(r->db);
         free(r);
         return NULL;
