@@ -29,6 +29,8 @@
 #define PASSWORD_PARALLEL 16
 #define END_PARALLEL      4
 #define END_USEC          (10 * USEC_PER_SEC)
+#define LOCK_TRIES        20
+#define LOCK_PAUSE_USEC   (50 * USEC_PER_MSEC)
 
 typedef struct Options {
         const char *root;    /* prefix of state, configuration and sockets */
@@ -117,7 +119,16 @@ static void on_clock_confirmed(void *userdata) {
 }
 
 static int fail(const char *what, int r) {
-        fprintf(stderr, SD_ERR "%s: %s\n", what, r < 0 ? strerror(-r) : "the registry cannot be used");
+        fprintf(stderr, SD_ERR "%s: %s\n", what, strerror(-r));
+        return EXIT_FAILURE;
+}
+
+/* The same for what the registry is needed for; a positive `r` is one of REGISTRY_E_…. */
+static int fail_registry(Keishid *k, const char *what, int r) {
+        if (r < 0)
+                return fail(what, r);
+        fprintf(stderr, SD_ERR "%s: %s%s: %s (is the disk full, or the file damaged?)\n", what, k->options.root,
+                KEISHI_REGISTRY_FILE, sqlite3_errmsg(registry_db(k->registry)));
         return EXIT_FAILURE;
 }
 
@@ -136,11 +147,15 @@ static int lock(Keishid *k) {
         k->lock_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (k->lock_fd < 0)
                 return fail(path, -errno);
-        if (flock(k->lock_fd, LOCK_EX | LOCK_NB) < 0) {
+        /* A helper that an agent was just starting when it was killed lets go of the lock when it is executed. */
+        for (unsigned tries = 0; flock(k->lock_fd, LOCK_EX | LOCK_NB) < 0; tries++) {
                 if (errno != EWOULDBLOCK)
                         return fail(path, -errno);
-                fprintf(stderr, SD_ERR "%s: another keishid runs here\n", path);
-                return EXIT_FAILURE;
+                if (tries >= LOCK_TRIES) {
+                        fprintf(stderr, SD_ERR "%s: another keishid runs here\n", path);
+                        return EXIT_FAILURE;
+                }
+                usleep(LOCK_PAUSE_USEC);
         }
         return 0;
 }
@@ -176,7 +191,7 @@ static int open_trail(Keishid *k) {
         if (!reserve || !spool || !journal)
                 return fail("trail", -ENOMEM);
         r = trail_new(&k->trail, k->event, k->registry, &options);
-        return r == 0 ? 0 : fail("trail", r);
+        return r == 0 ? 0 : fail_registry(k, "trail", r);
 }
 
 static int start_pool(Keishid *k, HelperPool **ret, const char *name, unsigned limit, uint64_t usec) {
@@ -230,10 +245,10 @@ static int start_login(Keishid *k, const char *boot_id) {
 
         r = trusted_clock_init(&k->clock, k->registry, k->trail, k->config);
         if (r != 0)
-                return fail("clock", r);
+                return fail_registry(k, "clock", r);
         r = session_list_new(&k->sessions, k->event, k->registry, k->trail, boot_id);
         if (r != 0)
-                return fail("sessions", r);
+                return fail_registry(k, "sessions", r);
 
         r = start_enforcer(k);
         if (r < 0)
@@ -308,7 +323,7 @@ static int run(Keishid *k) {
         refresh(k);
         r = lifecycle_started(k->registry, k->trail, k->config, pam_dir, boot_id);
         if (r != 0)
-                return fail("trail", r);
+                return fail_registry(k, "trail", r);
         if (start_login(k, boot_id) != 0 || start_bus(k) != 0)
                 return EXIT_FAILURE;
 

@@ -59,7 +59,7 @@ void auth_start(Transaction *t) {
         if (!t->target || !t->origin)
                 return transaction_finish(t, RESULT_SYSTEM_ERR);
 
-        (void)trusted_clock_now(t->context->clock, &now);
+        now = trusted_clock_steady(t->context->clock);
         r = attempt_peek(t->context->registry, t->context->config, t->target, t->origin, now, &t->attempt);
         if (r != 0)
                 return transaction_unusable(t);
@@ -210,7 +210,7 @@ void auth_password(Transaction *t, const Message *m) {
         t->answered_usec = clock_usec(CLOCK_BOOTTIME);
 
         /* Durably, before it is tried (law 4). */
-        (void)trusted_clock_now(t->context->clock, &t->charged_usec);
+        t->charged_usec = trusted_clock_steady(t->context->clock);
         r = attempt_charge(
                 t->context->registry, t->context->config, t->target, t->origin, t->charged_usec, &t->attempt);
         if (r != 0)

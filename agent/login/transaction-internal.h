@@ -56,7 +56,7 @@ struct Transaction {
         Helper *helper;
         Attempt attempt;
         bool charged;
-        uint64_t charged_usec;  /* CLOCK_REALTIME */
+        uint64_t charged_usec;  /* trusted_clock_steady() */
         uint64_t answered_usec; /* CLOCK_BOOTTIME */
         unsigned factors;       /* verified */
 

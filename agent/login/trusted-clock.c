@@ -30,9 +30,17 @@ static void distrust(TrustedClock *c, const char *why, uint64_t now, uint64_t ex
         trail_record_closing(c->trail, e);
 }
 
+/* What is trusted carries the steady time along. */
+static void follow(TrustedClock *c, uint64_t now, uint64_t boot) {
+        if (c->distrusted)
+                return;
+        c->steady_realtime = now;
+        c->steady_boottime = boot;
+}
+
 int trusted_clock_init(TrustedClock *c, Registry *registry, Trail *trail, const Config *config) {
         _cleanup_free_ char *why = NULL;
-        uint64_t now = clock_usec(CLOCK_REALTIME), floor = trail_floor(trail);
+        uint64_t now = clock_usec(CLOCK_REALTIME), floor = trail_floor_at_start(trail);
         int r;
 
         *c = (TrustedClock){ .registry = registry, .trail = trail, .config = config };
@@ -42,11 +50,14 @@ int trusted_clock_init(TrustedClock *c, Registry *registry, Trail *trail, const 
         c->distrusted = r == 0;
         c->last_realtime = now;
         c->last_boottime = clock_usec(CLOCK_BOOTTIME);
+        c->steady_realtime = floor > 0 ? floor : now;
+        c->steady_boottime = c->last_boottime;
 
         if (floor > 0 && now > floor && now - floor > config->clock_off_usec)
                 distrust(c, "ahead-at-start", now, floor);
         if (now < floor && floor - now > config->clock_back_usec)
                 distrust(c, "back", now, floor);
+        follow(c, now, c->last_boottime);
         return 0;
 }
 
@@ -64,8 +75,16 @@ bool trusted_clock_now(TrustedClock *c, uint64_t *ret_now) {
 
         c->last_realtime = now;
         c->last_boottime = boot;
+        follow(c, now, boot);
         *ret_now = now;
         return !c->distrusted;
+}
+
+uint64_t trusted_clock_steady(TrustedClock *c) {
+        uint64_t now;
+
+        (void)trusted_clock_now(c, &now);
+        return c->steady_realtime + (clock_usec(CLOCK_BOOTTIME) - c->steady_boottime);
 }
 
 int trusted_clock_confirm(TrustedClock *c) {
@@ -76,4 +95,5 @@ void trusted_clock_confirmed(TrustedClock *c) {
         c->distrusted = false;
         c->last_realtime = clock_usec(CLOCK_REALTIME);
         c->last_boottime = clock_usec(CLOCK_BOOTTIME);
+        follow(c, c->last_realtime, c->last_boottime);
 }

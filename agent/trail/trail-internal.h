@@ -19,6 +19,7 @@ struct Trail {
         Pause import; /* armed while a spool may hold something that the outbox could not take yet */
         char *terminal[_TERMINAL_FIELD_MAX];
         char boot_id[33];
+        uint64_t floor_at_start; /* CLOCK_REALTIME */
         bool writable;           /* what the last write to the outbox showed */
         unsigned told_by_syslog; /* entries that neither the outbox nor the reserve could take, not yet recorded as such
                                   */

@@ -60,6 +60,7 @@ int trail_new(Trail **ret, sd_event *event, Registry *registry, const TrailOptio
          * trail_status() tells. */
         (void)spool_open(&t->reserve, t->reserve_path);
         t->writable = outbox_load(&t->outbox) == 0;
+        t->floor_at_start = t->outbox.last_time;
         name_terminal(t);
         import_run(t);
         trail_kick(t);
@@ -235,6 +236,10 @@ static bool probe(Trail *t) {
         r = registry_begin(t->registry);
         registry_rollback(t->registry);
         return r == 0;
+}
+
+uint64_t trail_floor_at_start(const Trail *t) {
+        return t->floor_at_start;
 }
 
 int trail_status(Trail *t, TrailStatus *ret) {

@@ -68,6 +68,9 @@ void trail_kick(Trail *t);
  * Costs nothing. */
 uint64_t trail_floor(Trail *t);
 
+/* The same as it was before this agent recorded anything: what a clock that was set meanwhile is compared with. */
+uint64_t trail_floor_at_start(const Trail *t);
+
 /* Health for `keishictl status`. */
 typedef struct TrailStatus {
         uint64_t last_seq, unsent_to_journal, outbox_entries, reserve_used, reserve_slots;
