@@ -11,6 +11,8 @@
  *   kill=PID      kills a process
  *   authtok       prints what modules after ours find
  *   fork … join   what lies between is done by a child, what follows by its parent
+ *   line          goes on after a line on standard input
+ *   wait          goes on after the end of standard input
  *
  * Options:
  *   -a TEXT                       the next answer
@@ -20,7 +22,9 @@
  *   -f                            the conversation fails
  *   -h                            the conversation never returns
  *   -t TTY -r RHOST -u RUSER      PAM items
+ *   -i                            answers come as lines on standard input
  *   -U UID                        becomes this uid first
+ *   -R UID                        becomes a set-uid program that this uid started
  */
 
 #include <security/pam_appl.h>
@@ -38,13 +42,26 @@
 static const char *answers[ANSWERS_MAX];
 static size_t n_answers, next_answer;
 static bool answer_null, answer_nothing, fail_conversation, hang_conversation;
+static bool read_answers;
 static size_t garbage_size;
+
+static char *read_line(void) {
+        char *line = NULL;
+        size_t room = 0;
+        ssize_t n = getline(&line, &room, stdin);
+
+        if (n > 0 && line[n - 1] == '\n')
+                line[n - 1] = '\0';
+        return line;
+}
 
 static char *next_response(void) {
         char *s;
 
         if (answer_null)
                 return NULL;
+        if (read_answers)
+                return read_line();
         if (garbage_size == 0)
                 return strdup(answers[next_answer++]);
         s = calloc(1, garbage_size + 1);
@@ -71,7 +88,8 @@ static int converse(int n, const struct pam_message **messages, struct pam_respo
                                 *ret = NULL;
                                 return PAM_SUCCESS;
                         }
-                        if (fail_conversation || (!answer_null && garbage_size == 0 && next_answer >= n_answers)) {
+                        if (fail_conversation ||
+                                (!answer_null && !read_answers && garbage_size == 0 && next_answer >= n_answers)) {
                                 free(r);
                                 return PAM_CONV_ERR;
                         }
@@ -108,6 +126,10 @@ static int call(pam_handle_t *pamh, const char *name) {
                         ;
                 return PAM_SUCCESS;
         }
+        if (strcmp(name, "line") == 0) {
+                free(read_line());
+                return PAM_SUCCESS;
+        }
         if (strcmp(name, "authtok") == 0) {
                 const char *token = pam_getenv(pamh, "PAM_AUTHTOK"); /* left by pam_wrapper's pam_get_items */
 
@@ -136,11 +158,11 @@ int main(int argc, char **argv) {
         const char *tty = NULL, *rhost = NULL, *ruser = NULL;
         pam_handle_t *pamh = NULL;
         bool child = false;
-        long uid = -1;
+        long uid = -1, real_uid = -1;
         int c, r;
 
         setvbuf(stdout, NULL, _IOLBF, 0);
-        while ((c = getopt(argc, argv, "+a:nNg:fht:r:u:U:")) >= 0)
+        while ((c = getopt(argc, argv, "+a:nNg:fhit:r:u:U:R:")) >= 0)
                 switch (c) {
                 case 'a':
                         if (n_answers < ANSWERS_MAX)
@@ -157,6 +179,12 @@ int main(int argc, char **argv) {
                         break;
                 case 'h':
                         hang_conversation = true;
+                        break;
+                case 'i':
+                        read_answers = true;
+                        break;
+                case 'R':
+                        real_uid = strtol(optarg, NULL, 10);
                         break;
                 case 'f':
                         fail_conversation = true;
@@ -184,6 +212,11 @@ int main(int argc, char **argv) {
                 if (setresgid((gid_t)uid, (gid_t)uid, (gid_t)uid) < 0 ||
                         setresuid((uid_t)uid, (uid_t)uid, (uid_t)uid) < 0 || execv("/proc/self/exe", argv) < 0)
                         perror("drive: -U");
+                return 2;
+        }
+
+        if (real_uid >= 0 && setresuid((uid_t)real_uid, 0, 0) < 0) {
+                perror("drive: setresuid");
                 return 2;
         }
 

@@ -14,6 +14,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -96,7 +97,9 @@ class Journal:
 
 
 class Rig:
-    def __init__(self, config="", setup=SETUP, wrapper=()):
+    def __init__(self, config="", setup=SETUP, wrapper=(), helpers=None, state_size=None, start=True):
+        """`helpers`: {program: source of a Python program that stands for it}. `state_size`: /var/lib/keishi is a file system of that many
+        bytes. `start`: whether the agent is started."""
         self.dir = tempfile.mkdtemp(prefix="keishi-rig-")
         os.chmod(self.dir, 0o755)
         self.root = self.dir + "/root"
@@ -104,15 +107,23 @@ class Rig:
         self.wrapper = list(wrapper)
         for d in ("etc/keishi", "etc/pam.d", "run/keishi", "var/lib/keishi", "run/systemd/journal.keishi"):
             os.makedirs(self.root + "/" + d, mode=0o755)
+        if state_size:
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "size=%d,mode=700" % state_size, "none", self.path("var/lib/keishi")], check=True)
         self.write("etc/keishi/keishid.conf", "[Agent]\nLocale=en\n[Attempts]\nDelaySec=0\n" + config)
         self.module = BUILD + "/pam_keishi/pam_keishi.so"
         self.make_accounts()
         self.make_services()
         self.journal = Journal(self.root + "/run/systemd/journal.keishi/socket")
+        self.make_helpers(helpers or {})
         self.start_bus()
-        self.start_agent()
-        if setup:
-            self.reply = self.bus_call("Setup", "s", json.dumps(setup))
+        try:
+            if start:
+                self.start_agent()
+            if start and setup:
+                self.reply = self.bus_call("Setup", "s", json.dumps(setup))
+        except BaseException:
+            self.close()
+            raise
 
     def path(self, name):
         return self.root + "/" + name
@@ -168,8 +179,11 @@ class Rig:
         wait_for("the bus", lambda: os.path.exists(self.dir + "/bus"))
 
     def start_agent(self):
+        environment = dict(self.environment(), CLOCK_DOUBLE=self.path("clock"))
+        if os.path.exists(self.path("clock")):
+            environment["LD_PRELOAD"] += " " + BUILD + "/tests/pam/libclock-double.so"
         self.agent = subprocess.Popen(self.wrapper + [BUILD + "/agent/keishid", "--root=" + self.root, "--helpers=" + self.helpers()],
-                                      env=self.environment(), stdin=subprocess.DEVNULL)
+                                      env=environment, stdin=subprocess.DEVNULL)
         wait_for("pam.sock", lambda: self.listens() or self.agent.poll() is not None)
         if self.agent.poll() is not None:
             raise AssertionError("keishid ended with %d" % self.agent.returncode)
@@ -178,13 +192,32 @@ class Rig:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
             return s.connect_ex(self.path("run/keishi/pam.sock")) == 0
 
+    def make_helpers(self, doubles):
+        """A directory of helpers: the real ones, and doubles in the place of some."""
+        os.mkdir(self.dir + "/helpers")
+        for name in ("keishi-lookup", "keishi-password", "keishi-end"):
+            path = self.dir + "/helpers/" + name
+            if name in doubles:
+                with open(path, "w") as f:
+                    f.write("#!%s\n" % os.path.realpath(sys.executable) + doubles[name])
+                os.chmod(path, 0o755)
+            else:
+                os.symlink(BUILD + "/agent/" + name, path)
+
     def helpers(self):
-        return BUILD + "/agent"
+        return self.dir + "/helpers"
 
     def stop_agent(self, sig=signal.SIGTERM):
         if self.agent and self.agent.poll() is None:
             self.agent.send_signal(sig)
             self.agent.wait(10)
+
+    def try_to_start(self):
+        """Starts the agent where it must refuse to: what it says."""
+        r = subprocess.run([BUILD + "/agent/keishid", "--root=" + self.root, "--helpers=" + self.helpers()], env=self.environment(),
+                           stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=20)
+        assert r.returncode == 1, "keishid ended with %d" % r.returncode
+        return r.stderr.decode()
 
     def bus_call(self, method, signature="", *arguments, check=True):
         def ready():
@@ -210,7 +243,7 @@ class Rig:
         for a in answers:
             command += ["-a", a]
         for key, value in options.items():
-            if key in ("n", "N", "f", "h"):
+            if key in ("n", "N", "f", "h", "i"):
                 command.append("-" + key)
             else:
                 command += ["-" + key, str(value)]
@@ -232,7 +265,7 @@ class Rig:
     def check_end(self):
         """Stops the agent; it must end in order, unless the test killed it."""
         self.stop_agent()
-        assert self.agent.returncode in (0, -signal.SIGKILL), "keishid ended with %d" % self.agent.returncode
+        assert not self.agent or self.agent.returncode in (0, -signal.SIGKILL), "keishid ended with %d" % self.agent.returncode
 
     def __enter__(self):
         return self
@@ -276,7 +309,6 @@ def private_tmp():
 
 def rig_main(namespace):
     """Every test_… function, one TAP line each; a function that takes a rig gets a fresh one."""
-    import sys
     import traceback
 
     private_tmp()
@@ -285,7 +317,7 @@ def rig_main(namespace):
     print("1..%d" % len(tests), flush=True)
     failed = 0
     for number, (name, function) in enumerate(tests, 1):
-        rig = None
+        rig, begun = None, time.monotonic()
         try:
             if function.__code__.co_argcount:
                 rig = Rig()
@@ -293,7 +325,7 @@ def rig_main(namespace):
                 rig.check_end()
             else:
                 function()
-            print("ok %d %s" % (number, name), flush=True)
+            print("ok %d %s # %.1f s" % (number, name, time.monotonic() - begun), flush=True)
         except Exception:
             failed += 1
             print("not ok %d %s" % (number, name), flush=True)
