@@ -135,8 +135,7 @@ void session_open_start(Transaction *t) {
         transaction_finish(t, RESULT_SUCCESS);
 }
 
-/* pam_unix, after us in the stack, changes the password; we say who may, and record that it was allowed. What root does
- * on behalf of an account needs no designation: a password is given before there is one. */
+/* pam_unix, after us in the stack, changes the password; we say who may, and record that it was allowed. */
 void password_start(Transaction *t) {
         _cleanup_(facts_done) FactsData d = {};
         _cleanup_(event_free_p) Event *e = NULL;
@@ -146,10 +145,6 @@ void password_start(Transaction *t) {
         r = transaction_judge(t, true, &d, &v);
         if (r != 0)
                 return transaction_unusable(t);
-        if (!v.granted && t->family == FAMILY_UNATTENDED) {
-                v = (Verdict){ .granted = true };
-                snprintf(v.rule, sizeof(v.rule), "service:%s", t->service_name);
-        }
         if (!v.granted)
                 return refuse(t, &d, &v, RESULT_PERM_DENIED);
         if (t->stage == STAGE_PASSWORD_UPDATE) {
