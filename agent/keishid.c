@@ -276,6 +276,7 @@ static int start_bus(Keishid *k) {
                 .trail = k->trail,
                 .lookup = k->lookup,
                 .config = k->config,
+                .root = k->options.root,
                 .clock_trusted = on_clock_trusted,
                 .clock_confirm = on_clock_confirm,
                 .clock_confirmed = on_clock_confirmed,

@@ -46,7 +46,7 @@ struct Verb {
                         _NOUN_INVALID */
 };
 
-extern const Verb setup_verbs[], status_verbs[], check_verbs[], row_verbs[], attempt_verbs[], trail_verbs[],
+extern const Verb setup_verbs[], status_verbs[], check_verbs[], row_verbs[], staff_verbs[], access_verbs[], attempt_verbs[], trail_verbs[],
         clock_verbs[];
 
 /* Says on stderr what went wrong ("keishictl: TEXT", with --json {"error":NAME,"message":TEXT}) and returns `code`. The

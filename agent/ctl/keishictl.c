@@ -13,6 +13,8 @@ static const Verb *const tables[] = {
         status_verbs,
         check_verbs,
         row_verbs,
+        staff_verbs,
+        access_verbs,
         clock_verbs,
         attempt_verbs,
         trail_verbs,

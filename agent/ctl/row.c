@@ -30,6 +30,8 @@ static const struct {
         { NOUN_SCOPE, "name", N_("NAME"), N_("NAME"), N_("the scope's name") },
         { NOUN_SCOPE, "unit", N_("UNIT"), N_("UNIT"), N_("the unit whose head designates within it") },
         { NOUN_TERMINAL, "unit", N_("UNIT"), N_("UNIT"), N_("the unit that it belongs to") },
+        { NOUN_DEPUTY, "unit", N_("UNIT"), N_("UNIT"), N_("the unit that the deputy acts for") },
+        { NOUN_DEPUTY, "role", N_("ROLE"), N_("ROLE"), N_("unit-head or duty-officer") },
         { NOUN_RESTRICTION, "reason", N_("REASON"), N_("TEXT"), N_("why (recorded)") },
         { _NOUN_INVALID, "account", N_("ACCOUNT"), N_("USER"), N_("the account") },
         { _NOUN_INVALID, "person", N_("PERSON"), N_("NUMBER"), N_("staff number of the person") },
@@ -48,6 +50,8 @@ static const struct {
         { _NOUN_INVALID, "from", N_("FROM"), N_("TIME"), N_("not before, e.g. 2026-04-01") },
         { _NOUN_INVALID, "until", N_("UNTIL"), N_("TIME"), N_("not after, e.g. 2027-03-31") },
         { _NOUN_INVALID, "review", N_("REVIEW"), N_("TIME"), N_("when it is to be looked at again") },
+        { _NOUN_INVALID, "reviewed", N_("REVIEWED"), NULL, NULL },
+        { _NOUN_INVALID, "reviewed_by", N_("REVIEWED BY"), NULL, NULL },
         { _NOUN_INVALID, "remote", N_("REMOTE"), N_("yes|no"), N_("opens logins from other machines") },
         { _NOUN_INVALID, "scope", N_("SCOPE"), N_("SCOPE"), N_("name of the scope") },
         { _NOUN_INVALID, "subject", N_("SUBJECT"), N_("WHO"),
@@ -63,6 +67,7 @@ static const char *const columns[_NOUN_MAX][COLUMNS_MAX] = {
         [NOUN_SCOPE] = { "name", "business", "unit", "terminals", "services", "hours", "until" },
         [NOUN_DESIGNATION] = { "uuid", "scope", "subject", "terminals", "services", "hours", "until" },
         [NOUN_RESTRICTION] = { "uuid", "account", "person", "reason", "until" },
+        [NOUN_DEPUTY] = { "uuid", "unit", "role", "person", "from", "until" },
 };
 
 static size_t text_of(NounId noun, const char *field) {
@@ -101,7 +106,7 @@ void row_options(const Verb *verb, OptionSpec *ret) {
         for (size_t i = 0; i < n->n_fields && i + 1 < ROW_OPTIONS_MAX; i++) {
                 size_t text = text_of((NounId)verb->noun_id, n->fields[i].name);
 
-                if (strcmp(verb->verb, "change") == 0 && n->fields[i].fixed)
+                if (n->fields[i].kept || (strcmp(verb->verb, "change") == 0 && n->fields[i].fixed))
                         continue;
                 *ret++ = (OptionSpec){
                         .name = n->fields[i].name,
@@ -165,8 +170,7 @@ static int read_stdin(char **ret) {
         return 0;
 }
 
-/* --fields FILE: a JSON object, "-" for stdin. */
-static ExitCode fields_from_file(const Ctl *ctl, const char *path, json_object **ret) {
+ExitCode row_fields_from_file(const Ctl *ctl, const char *path, json_object **ret) {
         _cleanup_free_ char *text = NULL;
         int r;
 
@@ -183,7 +187,7 @@ static ExitCode make_fields(const Ctl *ctl, const Verb *verb, const Args *args, 
         ExitCode code;
 
         if (file) {
-                code = fields_from_file(ctl, file, &o);
+                code = row_fields_from_file(ctl, file, &o);
                 if (code != CTL_DONE)
                         return code;
         } else {
@@ -208,9 +212,8 @@ static const char *value_text(json_object *row, const Field *f, const char *name
         return json_object_get_string(value);
 }
 
-static ExitCode show_row(const Ctl *ctl, const Verb *verb, json_object *row) {
+ExitCode row_show(const Ctl *ctl, NounId noun, json_object *row) {
         _cleanup_(table_free_p) Table *t = NULL;
-        NounId noun = (NounId)verb->noun_id;
         const Noun *n = &registry_nouns[noun];
 
         if (ctl->json)
@@ -224,6 +227,19 @@ static ExitCode show_row(const Ctl *ctl, const Verb *verb, json_object *row) {
                         return ctl_oom(ctl);
         }
         return table_print(t, stdout) < 0 ? CTL_FAILED : CTL_DONE;
+}
+
+static ExitCode show_row(const Ctl *ctl, const Verb *verb, json_object *row) {
+        return row_show(ctl, (NounId)verb->noun_id, row);
+}
+
+ExitCode row_version_valid(const Ctl *ctl, const Args *args) {
+        const char *text = args_get(args, "version");
+        uint64_t n;
+
+        if (text && parse_uint64(text, 1, INT64_MAX, &n) < 0)
+                return ctl_error(ctl, CTL_USAGE, "%s", _("--version is the number that show --json tells"));
+        return CTL_DONE;
 }
 
 static ExitCode add(Ctl *ctl, const Verb *verb, const Args *args) {
@@ -251,19 +267,27 @@ static ExitCode add(Ctl *ctl, const Verb *verb, const Args *args) {
 
 static ExitCode change(Ctl *ctl, const Verb *verb, const Args *args) {
         _cleanup_json_ json_object *fields = NULL, *row = NULL;
-        const char *text;
+        const char *version = args_get(args, "version"), *text;
         ExitCode code;
 
-        code = make_fields(ctl, verb, args, &fields);
+        code = row_version_valid(ctl, args);
+        if (code == CTL_DONE)
+                code = make_fields(ctl, verb, args, &fields);
         if (code != CTL_DONE)
                 return code;
         if (json_object_object_length(fields) == 0)
                 return ctl_error(ctl, CTL_USAGE, "%s", _("nothing to change is given"));
+        if (version && json_set_uint(fields, "version", strtoull(version, NULL, 10)) < 0)
+                return ctl_oom(ctl);
         text = json_text(fields);
         if (!text)
                 return ctl_oom(ctl);
         code = client_call_json(ctl, &row, "Change", "sss", verb->noun, args->positional[0], text);
-        return code == CTL_DONE ? show_row(ctl, verb, row) : code;
+        if (code == CTL_DONE)
+                code = show_row(ctl, verb, row);
+        if (code == CTL_DONE && verb->noun_id == NOUN_SCOPE && !ctl->json)
+                code = access_show_outside(ctl, json_string(row, "name"));
+        return code;
 }
 
 static ExitCode remove_row(Ctl *ctl, const Verb *verb, const Args *args) {
@@ -325,6 +349,12 @@ static const OptionSpec field_options[] = {
         {},
 };
 
+static const OptionSpec change_options[] = {
+        { "version", N_("N"), N_("refuse when the row has another version by now") },
+        { "fields", N_("FILE"), N_("take the fields from a JSON object in FILE, - for stdin") },
+        {},
+};
+
 static const OptionSpec remove_options[] = {
         { "reason", N_("TEXT"), N_("why (recorded)") },
         {},
@@ -333,7 +363,7 @@ static const OptionSpec remove_options[] = {
 #define ADD(n, id, key, text)                                                                                          \
         { n, "add", key, text, 0, key ? 1 : 0, field_options, add, id }
 #define CHANGE(n, id, key, text)                                                                                       \
-        { n, "change", key, text, 1, 1, field_options, change, id }
+        { n, "change", key, text, 1, 1, change_options, change, id }
 #define REMOVE(n, verb, id, key, text)                                                                                 \
         { n, verb, key, text, 1, 1, remove_options, remove_row, id }
 #define SHOW(n, id, key, text)                                                                                         \
@@ -376,5 +406,11 @@ const Verb row_verbs[] = {
         REMOVE("restriction", "lift", NOUN_RESTRICTION, N_("ID"), N_("lift a restriction")),
         SHOW("restriction", NOUN_RESTRICTION, N_("ID"), N_("show a restriction")),
         LIST("restriction", NOUN_RESTRICTION, N_("list restrictions in force")),
+
+        ADD("deputy", NOUN_DEPUTY, NULL, N_("name somebody who acts for a unit, from date to date")),
+        CHANGE("deputy", NOUN_DEPUTY, N_("ID"), N_("change the dates of a deputy")),
+        REMOVE("deputy", "remove", NOUN_DEPUTY, N_("ID"), N_("remove a deputy")),
+        SHOW("deputy", NOUN_DEPUTY, N_("ID"), N_("show a deputy")),
+        LIST("deputy", NOUN_DEPUTY, N_("list deputies")),
         {},
 };

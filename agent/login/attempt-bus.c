@@ -6,19 +6,26 @@
 #include "util/clock.h"
 
 /* Failed attempts over the bus: seen and released by the duty officer, the system owner, and by the unit head for
- * accounts of the own unit. Never one's own. */
+ * accounts of the own unit, and by deputies for the unit that they stand in for. Never one's own. */
 
 #define ATTEMPT_ROLES (ROLE_BIT(ROLE_UNIT_HEAD) | ROLE_BIT(ROLE_DUTY_OFFICER) | ROLE_BIT(ROLE_SYSTEM_OWNER))
 #define ANY_UNIT      (ROLE_BIT(ROLE_DUTY_OFFICER) | ROLE_BIT(ROLE_SYSTEM_OWNER))
 
 #define REASON_TEXT_MAX 512u
 
-/* Whether the account belongs to the caller's unit, as a registered user. */
-static bool of_own_unit(Bus *b, const Caller *caller, const char *account) {
+/* Whether the account belongs to a unit that the caller acts for, as a registered user. */
+static bool of_own_unit(Bus *b, const Caller *caller, const char *account, Event *e) {
         _cleanup_(user_done) User u = {};
+        const char *deputy = NULL;
 
-        return caller->user.unit && registry_user(b->c.registry, account, &u) == 0 && u.unit &&
-               strcmp(u.unit, caller->user.unit) == 0;
+        if (registry_user(b->c.registry, account, &u) != 0)
+                return false;
+        if (!caller_of_unit(caller, ROLE_UNIT_HEAD, u.unit, &deputy) &&
+                !caller_of_unit(caller, ROLE_DUTY_OFFICER, u.unit, &deputy))
+                return false;
+        if (e)
+                event_set(e, FIELD_DEPUTY, deputy);
+        return true;
 }
 
 static int do_list(Bus *b, sd_bus_message *m, const Caller *caller) {
@@ -32,7 +39,7 @@ static int do_list(Bus *b, sd_bus_message *m, const Caller *caller) {
         r = attempt_list(b->c.registry, b->c.config, *account ? account : NULL, clock_usec(CLOCK_REALTIME), &all);
         if (r != 0)
                 return bus_refuse_registry(m, r, NULL);
-        if (caller_has(caller, ANY_UNIT))
+        if (caller_has_own(caller, ANY_UNIT))
                 return bus_reply_json(m, all);
         shown = json_object_new_array();
         if (!shown)
@@ -41,7 +48,7 @@ static int do_list(Bus *b, sd_bus_message *m, const Caller *caller) {
                 json_object *row = json_object_array_get_idx(all, i);
                 const char *of = json_string(row, "account");
 
-                if (of && of_own_unit(b, caller, of) && json_object_array_add(shown, json_object_get(row)) < 0)
+                if (of && of_own_unit(b, caller, of, NULL) && json_object_array_add(shown, json_object_get(row)) < 0)
                         return -ENOMEM;
         }
         return bus_reply_json(m, shown);
@@ -74,13 +81,12 @@ static int do_release(Bus *b, sd_bus_message *m, const Caller *caller) {
                 (u.shared &&
                         registry_shared_member(b->c.registry, account, caller->user.person) != REGISTRY_E_NOT_FOUND))
                 return refuse_release(b, m, caller, account, "own-row", N_("Nobody releases their own attempts"));
-        if (!caller_has(caller, ANY_UNIT) && !of_own_unit(b, caller, account))
-                return refuse_release(
-                        b, m, caller, account, "unit", N_("The user does not belong to the caller's unit"));
-
         e = bus_event(EVENT_ATTEMPTS_RELEASED, caller);
         if (!e)
                 return -ENOMEM;
+        if (!caller_has_own(caller, ANY_UNIT) && !of_own_unit(b, caller, account, e))
+                return refuse_release(
+                        b, m, caller, account, "unit", N_("The user does not belong to the caller's unit"));
         event_set(e, FIELD_TARGET, account);
         event_set(e, FIELD_ORIGIN, origin);
         event_set(e, FIELD_RESULT, "done");

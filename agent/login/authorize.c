@@ -17,6 +17,9 @@
 #define POLKIT_ANSWER_USEC (25 * USEC_PER_SEC)
 #define POLKIT_PERSON_USEC (180 * USEC_PER_SEC)
 
+/* next_other: NSS did not tell */
+#define NOT_TOLD SIZE_MAX
+
 struct Authorization {
         Bus *bus;
         sd_bus_message *m;
@@ -24,14 +27,45 @@ struct Authorization {
         LookupQuery *query;
         Ask ask;
         Caller caller;
-        json_object *others; /* rows of the person's accounts, when their groups count */
-        size_t next_other, n_others;
+        char *target;
+        json_object *others; /* rows of the person's accounts, when their groups count, then of the target's */
+        size_t next_other, n_own, n_others, n_targets;
         bool starting, answered;
         Authorization *next;
 };
 
 bool caller_is(const Caller *c, const char *person) {
         return person && *person && c->user.person && strcmp(c->user.person, person) == 0;
+}
+
+bool caller_of_unit(const Caller *c, Role role, const char *unit, const char **ret_deputy) {
+        bool own = caller_has_own(c, ROLE_BIT(role)) && c->user.unit && unit && strcmp(c->user.unit, unit) == 0;
+
+        if (ret_deputy)
+                *ret_deputy = NULL;
+        for (size_t i = 0; !own && unit && i < c->n_deputies; i++)
+                if (c->deputies[i].role == role && strcmp(c->deputies[i].unit, unit) == 0) {
+                        if (ret_deputy)
+                                *ret_deputy = c->deputies[i].uuid;
+                        return true;
+                }
+        return own;
+}
+
+static void drop_deputies(Caller *c) {
+        for (size_t i = 0; i < c->n_deputies; i++) {
+                free(c->deputies[i].unit);
+                free(c->deputies[i].uuid);
+        }
+        free(c->deputies);
+        c->deputies = NULL;
+        c->n_deputies = 0;
+}
+
+static void drop_accounts(Account **list) {
+        for (Account **i = list; i && *i; i++)
+                account_unref(*i);
+        free(list);
 }
 
 static Authorization *authorization_free(Authorization *a) {
@@ -48,9 +82,10 @@ static Authorization *authorization_free(Authorization *a) {
                 lookup_query_cancel(a->query);
         sd_bus_message_unref(a->m);
         account_unref(a->caller.account);
-        for (Account **o = a->caller.others; o && *o; o++)
-                account_unref(*o);
-        free(a->caller.others);
+        drop_accounts(a->caller.others);
+        drop_accounts(a->caller.targets);
+        drop_deputies(&a->caller);
+        free(a->target);
         json_object_put(a->others);
         user_done(&a->caller.user);
         free(a);
@@ -86,6 +121,37 @@ static void allow(Authorization *a) {
                 authorization_free(a);
 }
 
+static int add_deputy(const char *uuid, const char *role, const char *unit, void *userdata) {
+        Caller *c = userdata;
+        Deputy *grown, *d;
+
+        /* What else a table from elsewhere says, a unit has no such role to give. */
+        if (!unit_role_valid(role))
+                return 0;
+        grown = reallocarray(c->deputies, c->n_deputies + 1, sizeof(*grown));
+        if (!grown)
+                return -ENOMEM;
+        c->deputies = grown;
+        d = &grown[c->n_deputies];
+        *d = (Deputy){ .role = _ROLE_INVALID, .unit = strdup(unit), .uuid = strdup(uuid) };
+        c->n_deputies++;
+        if (!d->unit || !d->uuid)
+                return -ENOMEM;
+        for (Role i = 0; i < _ROLE_MAX; i++)
+                if (strcmp(role_to_string(i), role) == 0) {
+                        d->role = i;
+                        c->roles |= ROLE_BIT(i);
+                }
+        return 0;
+}
+
+/* A deputy's time has a beginning and an end, so it counts only while the clock does. */
+static int find_deputies(Bus *b, Caller *c) {
+        if (b->c.clock_trusted && !b->c.clock_trusted(b->c.userdata))
+                return 0;
+        return registry_deputies(b->c.registry, c->user.person, clock_usec(CLOCK_REALTIME), add_deputy, c);
+}
+
 /* Fills in the person and the roles from the registry as it is now. NULL when fine, else the text of the refusal and
  * its reason. */
 static const char *find_person(Authorization *a, const char **ret_reason) {
@@ -94,9 +160,10 @@ static const char *find_person(Authorization *a, const char **ret_reason) {
         _cleanup_free_ char *uuid = NULL, *why = NULL;
         int r;
 
+        drop_deputies(c);
         user_done(&c->user);
         c->user = (User){};
-        c->roles = 0;
+        c->roles = c->own = 0;
         r = registry_user(a->bus->c.registry, c->account->name, &c->user);
         if (r == REGISTRY_E_NOT_FOUND) {
                 *ret_reason = "unregistered";
@@ -118,7 +185,12 @@ static const char *find_person(Authorization *a, const char **ret_reason) {
         }
         for (Role role = 0; role < _ROLE_MAX; role++)
                 if (config->role_groups[role] && account_in_group(c->account, config->role_groups[role]))
-                        c->roles |= ROLE_BIT(role);
+                        c->own |= ROLE_BIT(role);
+        c->roles = c->own;
+        if (find_deputies(a->bus, c) != 0) {
+                *ret_reason = "registry";
+                return N_("The registry cannot be read");
+        }
         return NULL;
 }
 
@@ -211,10 +283,10 @@ static void look_at_others(Authorization *a) {
                         a->query = query;
                         return;
                 }
-                if (a->next_other > OTHERS_MAX) /* set by on_other(): not told */
+                if (a->next_other == NOT_TOLD) /* set by on_other() */
                         break;
         }
-        if (a->next_other > OTHERS_MAX)
+        if (a->next_other == NOT_TOLD)
                 refuse(a, "Unavailable", "lookup", N_("The name service does not answer; try again later"));
         else
                 decide(a);
@@ -225,29 +297,49 @@ static void on_other(int r, Account *account, void *userdata) {
 
         a->query = NULL;
         a->answered = true;
-        if (r == 0)
+        if (r == 0 && a->next_other < a->n_own)
                 a->caller.others[a->n_others++] = account_ref(account);
+        else if (r == 0)
+                a->caller.targets[a->n_targets++] = account_ref(account);
         if (r == 0 || r == LOOKUP_E_UNKNOWN)
                 a->next_other++;
         else
-                a->next_other = OTHERS_MAX + 1;
+                a->next_other = NOT_TOLD;
         if (!a->starting)
                 look_at_others(a);
 }
 
-static int list_others(Authorization *a) {
-        _cleanup_json_ json_object *filter = json_object_new_object();
+/* Appends the rows of a person's accounts, and makes room for what NSS will tell about them. */
+static int list_accounts(Authorization *a, const char *person, Account ***ret) {
+        _cleanup_json_ json_object *filter = json_object_new_object(), *rows = NULL;
         int r;
 
-        if (!filter || json_set_string(filter, "person", a->caller.user.person) < 0)
+        if (!filter || json_set_string(filter, "person", person) < 0)
                 return -ENOMEM;
-        r = registry_row_list(a->bus->c.registry, NOUN_USER, filter, OTHERS_MAX + 1, &a->others, NULL);
+        r = registry_row_list(a->bus->c.registry, NOUN_USER, filter, OTHERS_MAX + 1, &rows, NULL);
         if (r != 0)
                 return r < 0 ? r : -EIO;
-        if (json_object_array_length(a->others) > OTHERS_MAX)
+        if (json_object_array_length(rows) > OTHERS_MAX)
                 return -E2BIG;
-        a->caller.others = calloc(json_object_array_length(a->others) + 1, sizeof(*a->caller.others));
-        return a->caller.others ? 0 : -ENOMEM;
+        for (size_t i = 0; i < json_object_array_length(rows); i++)
+                if (json_object_array_add(a->others, json_object_get(json_object_array_get_idx(rows, i))) < 0)
+                        return -ENOMEM;
+        *ret = calloc(json_object_array_length(rows) + 1, sizeof(**ret));
+        return *ret ? 0 : -ENOMEM;
+}
+
+static int list_others(Authorization *a) {
+        int r = 0;
+
+        a->others = json_object_new_array();
+        if (!a->others)
+                return -ENOMEM;
+        if (a->ask.others)
+                r = list_accounts(a, a->caller.user.person, &a->caller.others);
+        a->n_own = json_object_array_length(a->others);
+        if (r == 0 && a->target && !caller_is(&a->caller, a->target))
+                r = list_accounts(a, a->target, &a->caller.targets);
+        return r;
 }
 
 static void on_account(int r, Account *account, void *userdata) {
@@ -273,7 +365,7 @@ static void on_account(int r, Account *account, void *userdata) {
         a->caller.account = account_ref(account);
         if (!person_may(a))
                 return;
-        if (!a->ask.others) {
+        if (!a->ask.others && !a->target) {
                 decide(a);
                 return;
         }
@@ -346,11 +438,16 @@ int authorize(Bus *b, sd_bus_message *m, const Ask *ask) {
         a->bus = b;
         a->m = sd_bus_message_ref(m);
         a->ask = *ask;
+        a->ask.target = NULL;
         a->caller.sender = sender;
         a->caller.uid = (uid_t)-1;
         a->next = b->authorizations;
         b->authorizations = a;
         b->n_authorizations++;
+        if (ask->target && !(a->target = strdup(ask->target))) {
+                authorization_free(a);
+                return -ENOMEM;
+        }
 
         r = sd_bus_call_method_async(b->bus, &a->slot, "org.freedesktop.DBus", "/org/freedesktop/DBus",
                 "org.freedesktop.DBus", "GetConnectionUnixUser", on_uid, a, "s", sender);

@@ -27,19 +27,37 @@ typedef struct Authorization Authorization;
 #define ACTION_TRAIL         "org.keishi1.read-trail"
 #define ACTION_CONFIRM_CLOCK "org.keishi1.confirm-clock"
 
+/* A role that the caller holds for a unit by a row of deputies (代理), from date to date. */
+typedef struct Deputy {
+        Role role;
+        char *unit;
+        char *uuid;
+} Deputy;
+
 typedef struct Caller {
         const char *sender; /* unique bus name */
         uid_t uid;
-        Account *account; /* NULL for uid 0 */
-        User user;        /* empty for uid 0 */
-        Account **others; /* the person's other accounts, when asked for (Ask.others); NULL-terminated, may be NULL */
-        unsigned roles;   /* ROLE_BIT() of each role held; 0 for who is retired, restricted or a shared ID */
+        Account *account;  /* NULL for uid 0 */
+        User user;         /* empty for uid 0 */
+        Account **others;  /* the person's other accounts, when asked for (Ask.others); NULL-terminated, may be NULL */
+        Account **targets; /* accounts of the person that is acted on (Ask.target), like others */
+        unsigned roles;    /* ROLE_BIT() of each role held; 0 for who is retired, restricted or a shared ID */
+        unsigned own;      /* those of them that come from a group: the others are a deputy's */
+        Deputy *deputies;
+        size_t n_deputies;
 } Caller;
 
-/* Whether the caller holds one of the roles. */
+/* Whether the caller holds one of the roles, as a deputy too: enough to be heard, not to act for any unit. */
 static inline bool caller_has(const Caller *c, unsigned roles) {
         return (c->roles & roles) != 0;
 }
+/* Whether the caller holds one of the roles by a group. */
+static inline bool caller_has_own(const Caller *c, unsigned roles) {
+        return (c->own & roles) != 0;
+}
+/* Whether the caller holds the role for this unit: by a group and being of the unit, or as a deputy. In the latter case
+ * *ret_deputy (may be NULL) is the uuid of the row, else NULL. */
+bool caller_of_unit(const Caller *c, Role role, const char *unit, const char **ret_deputy);
 /* Whether the caller is the person with this staff number, whatever the account. */
 bool caller_is(const Caller *c, const char *person);
 
@@ -53,8 +71,9 @@ typedef struct Ask {
         unsigned roles;     /* one of these is needed; 0: `fn` looks at the roles itself */
         const char *noun;   /* for the trail of a refusal; both belong to the message or are static, may be NULL */
         const char *object;
-        bool others; /* the person's other accounts are looked up too: their groups count */
-        bool root;   /* uid 0, and only it, passes: Setup */
+        bool others;        /* the person's other accounts are looked up too: their groups count */
+        const char *target; /* staff number of the person that is acted on, whose accounts are looked up; copied */
+        bool root;          /* uid 0, and only it, passes: Setup */
         authorized_fn fn;
 } Ask;
 

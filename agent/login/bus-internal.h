@@ -78,6 +78,11 @@ int registry_bus_change(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int registry_bus_remove(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int registry_bus_get(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int registry_bus_list(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int staff_bus_hire(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int staff_bus_transfer(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int staff_bus_retire(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int access_bus_review(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int access_bus_reviewed(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int check_bus_check(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int attempt_bus_list(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int attempt_bus_release(sd_bus_message *m, void *userdata, sd_bus_error *error);
@@ -87,3 +92,8 @@ int status_bus_confirm_clock(sd_bus_message *m, void *userdata, sd_bus_error *er
 int setup_bus_setup(sd_bus_message *m, void *userdata, sd_bus_error *error);
 
 void trail_bus_done(Bus *b);
+
+/* A reading page by page, by one connection and one filter: polkit is asked at its beginning. Whether a call goes on
+ * with one, and where it got to then (`after` as it was called with). */
+bool bus_reading_goes_on(Bus *b, const char *sender, uint64_t after, const char *filter);
+int bus_reading_note(Bus *b, const char *sender, uint64_t after, const char *filter, uint64_t last);

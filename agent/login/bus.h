@@ -24,6 +24,7 @@ typedef struct BusContext {
         Trail *trail;
         Lookup *lookup;
         const Config *config;
+        const char *root; /* prefix of files; NULL: none */
 
         /* Whether time-bound rules may be applied. */
         bool (*clock_trusted)(void *userdata);

@@ -48,6 +48,29 @@ static bool is_quiet(const Transaction *t, const FactsData *d) {
                (d->facts.system_account || d->facts.root_changes);
 }
 
+/* Records what is granted. That the designation is used was noted with the factors, a moment ago; where none were
+ * asked for, it is noted here. */
+static int record_granted(Transaction *t, Event *e, const Verdict *v, uint64_t now_usec, bool noted) {
+        Registry *registry = t->context->registry;
+        int r;
+
+        if (noted || !*v->designation)
+                return trail_record(t->context->trail, e);
+        r = registry_begin(registry);
+        if (r == 0)
+                r = trail_append(t->context->trail, e);
+        if (r == 0)
+                r = registry_designation_used(registry, v->designation, now_usec);
+        if (r == 0)
+                r = registry_commit(registry);
+        if (r != 0) {
+                registry_rollback(registry);
+                return r;
+        }
+        trail_kick(t->context->trail);
+        return 0;
+}
+
 void account_start(Transaction *t) {
         _cleanup_(facts_done) FactsData d = {};
         _cleanup_(event_free_p) Event *e = NULL;
@@ -71,7 +94,7 @@ void account_start(Transaction *t) {
                 e = transaction_event(t, EVENT_LOGIN_GRANTED, &d, &v);
                 if (!e)
                         return transaction_finish(t, RESULT_SYSTEM_ERR);
-                r = trail_record(t->context->trail, e);
+                r = record_granted(t, e, &v, d.facts.now_usec, p != NULL);
                 if (r != 0)
                         return transaction_unusable(t);
         }

@@ -122,6 +122,8 @@ static void grant(Transaction *t, const FactsData *d, const Verdict *v) {
         r = take_back(t);
         if (r == 0 || r == REGISTRY_E_NOT_FOUND)
                 r = trail_append(t->context->trail, e);
+        if (r == 0 && *v->designation)
+                r = registry_designation_used(t->context->registry, v->designation, d->facts.now_usec);
         if (r == 0)
                 r = registry_commit(t->context->registry);
         if (r != 0) {

@@ -38,6 +38,7 @@ static int count_rows(Bus *b) {
                 [NOUN_SCOPE] = "SELECT count(*) FROM scopes WHERE deleted = 0",
                 [NOUN_DESIGNATION] = "SELECT count(*) FROM designations WHERE deleted = 0",
                 [NOUN_RESTRICTION] = "SELECT count(*) FROM restrictions WHERE deleted = 0",
+                [NOUN_DEPUTY] = "SELECT count(*) FROM deputies WHERE deleted = 0",
         };
 
         for (NounId n = 0; n < _NOUN_MAX; n++) {

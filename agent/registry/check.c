@@ -2,8 +2,11 @@
 #include <string.h>
 
 #include "registry/noun.h"
+#include "util/clock.h"
 
 /* What must hold between rows when one is added, changed or removed. */
+
+#define REVIEW_MAX_USEC (2 * 366 * 86400 * USEC_PER_SEC)
 
 /* Runs a counting query with one text parameter. */
 static int count(Registry *r, const char *sql, const char *text, int64_t *ret) {
@@ -88,6 +91,28 @@ int designation_check(Registry *r, const Row *before, const Row *after, uint64_t
                 q = designation_inside(r, after, &scope, e);
         if (q == 0)
                 q = remote_check(after->values[DESIGNATION_REMOTE].number, after->values[DESIGNATION_SERVICES].text, e);
+        if (q == 0 && after->values[DESIGNATION_REVIEW].number > (int64_t)(now_usec + REVIEW_MAX_USEC) &&
+                (!before || before->values[DESIGNATION_REVIEW].number != after->values[DESIGNATION_REVIEW].number))
+                return registry_error(e, REGISTRY_E_INVALID, "review", "review must be within two years");
+        return q;
+}
+
+int deputy_check(Registry *r, const Row *before, const Row *after, uint64_t now_usec, RegistryError *e) {
+        int64_t from = after->values[DEPUTY_FROM].number, until = after->values[DEPUTY_UNTIL].number;
+        const char *person = after->values[DEPUTY_PERSON].text;
+        _cleanup_(user_done) User user = {};
+        int q;
+
+        if (from >= until)
+                return registry_error(e, REGISTRY_E_INVALID, "until", "until must be later than from");
+        if (before)
+                return 0;
+        if ((uint64_t)until <= now_usec)
+                return registry_error(e, REGISTRY_E_INVALID, "until", "until must be in the future");
+        q = registry_person(r, person, &user);
+        if (q == REGISTRY_E_NOT_FOUND)
+                return registry_error(e, REGISTRY_E_INVALID, "person",
+                        "nobody with staff number \"%s\" has an active account of their own", shown(person).text);
         return q;
 }
 

@@ -123,6 +123,8 @@ static int unknown_field(const Noun *noun, const char *name, RegistryError *e) {
         for (size_t i = 0; i < noun->n_fields; i++) {
                 size_t n = strlen(noun->fields[i].name);
 
+                if (noun->fields[i].kept)
+                        continue;
                 if (used + n + 2 > sizeof(known))
                         break;
                 if (i > 0)
@@ -152,6 +154,8 @@ int row_from_json(Registry *r, const Noun *noun, json_object *fields, bool chang
                         i++;
                 if (i == noun->n_fields)
                         return unknown_field(noun, name, e);
+                if (noun->fields[i].kept)
+                        return registry_error(e, REGISTRY_E_INVALID, name, "%s is kept by keishi itself", name);
                 q = field_from_json(r, &noun->fields[i], value, &row->values[i], e);
                 if (q != 0)
                         return q;

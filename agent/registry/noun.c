@@ -75,6 +75,10 @@ static const char *check_subject(Registry *r, const char *text) {
         return kind == SUBJECT_UNIT ? check_plain(r, value) : check_account(r, value);
 }
 
+static const char *check_unit_role(Registry *r, const char *text) {
+        return unit_role_valid(text) ? NULL : "must be a role of a unit: unit-head or duty-officer";
+}
+
 static const char *check_services(Registry *r, const char *text) {
         const char *error = check_plain(r, text);
 
@@ -116,10 +120,10 @@ static const char *check_hours(Registry *r, const char *text) {
         { .name = n, .column = n, .type = TYPE_INT, .min = lowest, .max = highest, .initial = value }
 #define FROM()                                                                                                         \
         { .name = "from", .column = "valid_from", .type = TYPE_FROM }
-#define UNTIL()                                                                                                        \
-        { .name = "until", .column = "valid_until", .type = TYPE_UNTIL }
-#define REVIEW()                                                                                                       \
-        { .name = "review", .column = "review", .type = TYPE_FROM, .initial_usec = YEAR_USEC }
+#define UNTIL(...)                                                                                                     \
+        { .name = "until", .column = "valid_until", .type = TYPE_UNTIL, __VA_ARGS__ }
+#define REVIEW(...)                                                                                                    \
+        { .name = "review", .column = "review", .type = TYPE_FROM, .initial_usec = YEAR_USEC, __VA_ARGS__ }
 
 static const Field user_fields[] = {
         [USER_ACCOUNT] = TEXT("account", 255, check_account, .required = true, .fixed = true),
@@ -173,7 +177,9 @@ static const Field designation_fields[] = {
         [DESIGNATION_FROM] = FROM(),
         [DESIGNATION_UNTIL] = UNTIL(),
         [DESIGNATION_REMOTE] = BOOL("remote"),
-        REVIEW(),
+        [DESIGNATION_REVIEW] = REVIEW(.required = true),
+        [DESIGNATION_REVIEWED] = { .name = "reviewed", .column = "reviewed", .type = TYPE_FROM, .kept = true },
+        [DESIGNATION_REVIEWED_BY] = TEXT("reviewed_by", PERSON_SIZE, check_word, .kept = true),
 };
 
 static const Field restriction_fields[] = {
@@ -181,6 +187,14 @@ static const Field restriction_fields[] = {
         [RESTRICTION_PERSON] = TEXT("person", PERSON_SIZE, check_word, .fixed = true),
         [RESTRICTION_REASON] = TEXT("reason", 255, check_plain, .required = true),
         [RESTRICTION_UNTIL] = UNTIL(),
+};
+
+static const Field deputy_fields[] = {
+        [DEPUTY_UNIT] = TEXT("unit", UNIT_SIZE, check_plain, .required = true, .fixed = true),
+        [DEPUTY_ROLE] = TEXT("role", 32, check_unit_role, .required = true, .fixed = true),
+        [DEPUTY_PERSON] = TEXT("person", PERSON_SIZE, check_word, .required = true, .fixed = true),
+        [DEPUTY_FROM] = FROM(),
+        [DEPUTY_UNTIL] = UNTIL(.required = true),
 };
 
 #define FIELDS(f) .fields = f, .n_fields = ELEMENTSOF(f)
@@ -210,6 +224,10 @@ const Noun registry_nouns[_NOUN_MAX] = {
         [NOUN_RESTRICTION] = {
                 .name = "restriction", .table = "restrictions", .order = "coalesce(n.account, n.person), n.id",
                 FIELDS(restriction_fields), .check = restriction_check,
+        },
+        [NOUN_DEPUTY] = {
+                .name = "deputy", .table = "deputies", .order = "n.unit, n.role, n.valid_until, n.id",
+                FIELDS(deputy_fields), .check = deputy_check,
         },
 };
 

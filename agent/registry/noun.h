@@ -25,6 +25,7 @@ typedef struct Field {
         FieldType type;
         bool required;
         bool fixed;  /* cannot be changed, because others refer to the row by it */
+        bool kept;   /* set by keishi itself, never from outside */
         size_t size; /* TYPE_TEXT: most bytes */
         text_check_fn check;
         int64_t min, max, initial; /* TYPE_INT, TYPE_BOOL */
@@ -88,13 +89,23 @@ enum {
         DESIGNATION_FROM,
         DESIGNATION_UNTIL,
         DESIGNATION_REMOTE,
+        DESIGNATION_REVIEW,
+        DESIGNATION_REVIEWED,
+        DESIGNATION_REVIEWED_BY,
 };
 enum { RESTRICTION_ACCOUNT, RESTRICTION_PERSON, RESTRICTION_REASON, RESTRICTION_UNTIL };
+enum { DEPUTY_UNIT, DEPUTY_ROLE, DEPUTY_PERSON, DEPUTY_FROM, DEPUTY_UNTIL };
 
 void row_done(Row *row);
 /* Reads the live row with this integer key, uuid or name. REGISTRY_E_NOT_FOUND. */
 int row_read_id(Registry *r, NounId noun, int64_t id, Row *ret);
 int row_read(Registry *r, NounId noun, const char *id, Row *ret);
+
+/* Changes a row by a function, for what keishi keeps in it itself; the row's own checks are not asked. As
+ * registry_row_change() otherwise. */
+typedef void (*row_edit_fn)(Row *row, void *userdata);
+int row_edit(Registry *r, NounId noun, const char *id, row_edit_fn edit, void *userdata, uint64_t now_usec,
+        json_object **ret_before, json_object **ret_after, RegistryError *ret_error);
 
 /* Text that is shown in an error: safe, and short. */
 typedef struct Shown {
@@ -108,6 +119,7 @@ int member_check(Registry *r, const Row *before, const Row *after, uint64_t now_
 int scope_check(Registry *r, const Row *before, const Row *after, uint64_t now_usec, RegistryError *e);
 int designation_check(Registry *r, const Row *before, const Row *after, uint64_t now_usec, RegistryError *e);
 int restriction_check(Registry *r, const Row *before, const Row *after, uint64_t now_usec, RegistryError *e);
+int deputy_check(Registry *r, const Row *before, const Row *after, uint64_t now_usec, RegistryError *e);
 int user_use(Registry *r, const Row *row, RegistryError *e);
 int terminal_use(Registry *r, const Row *row, RegistryError *e);
 int scope_use(Registry *r, const Row *row, RegistryError *e);

@@ -3,208 +3,53 @@
 #include <string.h>
 
 #include "login/bus-internal.h"
+#include "registry/change.h"
 #include "registry/internal.h"
+#include "registry/when.h"
 #include "util/clock.h"
 #include "util/text.h"
 
-/* Directory rows over the bus. Who may write which noun; a unit head further only for the own unit (row_permitted()).
- * Reading is for whoever holds any role. */
-static const unsigned write_roles[_NOUN_MAX] = {
-        [NOUN_USER] = ROLE_BIT(ROLE_SYSTEM_MANAGER) | ROLE_BIT(ROLE_SYSTEM_OWNER),
-        [NOUN_MEMBER] = ROLE_BIT(ROLE_SYSTEM_MANAGER) | ROLE_BIT(ROLE_SYSTEM_OWNER),
-        [NOUN_TERMINAL] = ROLE_BIT(ROLE_SYSTEM_MANAGER) | ROLE_BIT(ROLE_SYSTEM_OWNER),
-        [NOUN_SCOPE] = ROLE_BIT(ROLE_SYSTEM_MANAGER) | ROLE_BIT(ROLE_SYSTEM_OWNER),
-        [NOUN_DESIGNATION] = ROLE_BIT(ROLE_UNIT_HEAD) | ROLE_BIT(ROLE_SYSTEM_OWNER),
-        [NOUN_RESTRICTION] = ROLE_BIT(ROLE_SYSTEM_OWNER),
-};
-
-#define REASON_TEXT_MAX 512u
+/* Directory rows over the bus; who may is in change.c. */
 
 /* Rows of one answer: a directory of a fleet is asked about by field. */
 #define LIST_MAX   10000u
 #define LIST_LARGE 500u
 
-int bus_account_is_callers(Bus *b, const Caller *caller, const char *account) {
-        _cleanup_(user_done) User u = {};
-        int r;
-
-        if (!account)
-                return 0;
-        if (strcmp(account, caller->user.account) == 0)
-                return 1;
-        r = registry_user(b->c.registry, account, &u);
-        if (r == REGISTRY_E_NOT_FOUND)
-                return 0;
-        if (r != 0)
-                return r < 0 ? r : -EIO;
-        if (caller_is(caller, u.person))
-                return 1;
-        if (!u.shared)
-                return 0;
-        r = registry_shared_member(b->c.registry, account, caller->user.person);
-        return r == 0 ? 1 : r == REGISTRY_E_NOT_FOUND ? 0 : r < 0 ? r : -EIO;
+static bool same(const char *a, const char *b) {
+        return a && b && strcmp(a, b) == 0;
 }
 
-static bool in_list(char *const *list, const char *name) {
-        for (; list && *list; list++)
-                if (strcmp(*list, name) == 0)
-                        return true;
-        return false;
+/* Whether a change of a user's row can shut the person out. */
+static bool takes_rights(json_object *before, json_object *after) {
+        return !after || json_boolean(after, "retired") || json_boolean(after, "shared") ||
+               !same(json_string(before, "unit"), json_string(after, "unit")) ||
+               !same(json_string(before, "person"), json_string(after, "person"));
 }
 
-/* Whether one of the person's accounts is in the group or netgroup. */
-static bool any_account_in(const Caller *caller, SubjectKind kind, const char *name) {
-        const Account *account = caller->account;
-
-        for (Account **next = caller->others;; next++) {
-                if (kind == SUBJECT_GROUP ? account_in_group(account, name) : in_list(account->netgroups, name))
-                        return true;
-                if (!next || !*next)
-                        return false;
-                account = *next;
-        }
-}
-
-/* Whether a row is about the caller (law 8): persons are compared. A designation of a group, netgroup or unit that the
- * caller is in counts. 1, 0 or a negative errno. */
-static int row_is_callers(Bus *b, const Caller *caller, NounId noun, json_object *row) {
-        const char *subject = json_string(row, "subject"), *who;
-        SubjectKind kind;
-
-        switch (noun) {
-        case NOUN_USER:
-        case NOUN_MEMBER:
-        case NOUN_RESTRICTION:
-                if (caller_is(caller, json_string(row, "person")))
-                        return 1;
-                return noun == NOUN_MEMBER ? 0 : bus_account_is_callers(b, caller, json_string(row, "account"));
-        case NOUN_DESIGNATION:
-                if (!subject || !subject_parse(subject, &kind, &who))
-                        return -EINVAL;
-                switch (kind) {
-                case SUBJECT_USER:
-                        return bus_account_is_callers(b, caller, who);
-                case SUBJECT_GROUP:
-                case SUBJECT_NETGROUP:
-                        return any_account_in(caller, kind, who);
-                case SUBJECT_UNIT:
-                        return caller->user.unit && strcmp(who, caller->user.unit) == 0;
-                default:
-                        return -EINVAL;
-                }
-        default:
-                return 0;
-        }
-}
-
-/* Whether a unit head may write this designation: the scope is of the own unit, and the subject is the own
- * unit or somebody of it. Who is in a group or netgroup is not the unit head's to know, so such a designation is the
- * system owner's. NULL: yes; else the text of the refusal. */
-static const char *designation_of_own_unit(Bus *b, const Caller *caller, json_object *row) {
-        _cleanup_json_ json_object *scope = NULL;
-        _cleanup_(user_done) User u = {};
-        const char *id = json_string(row, "scope"), *subject = json_string(row, "subject"), *unit, *who;
-        SubjectKind kind;
-
-        if (!caller->user.unit || !id || !subject || !subject_parse(subject, &kind, &who) ||
-                registry_row_get(b->c.registry, NOUN_SCOPE, id, &scope) != 0)
-                return N_("The scope cannot be found");
-        unit = json_string(scope, "unit");
-        if (!unit || strcmp(unit, caller->user.unit) != 0)
-                return N_("The scope was not given to the caller's unit");
-        switch (kind) {
-        case SUBJECT_USER:
-                if (registry_user(b->c.registry, who, &u) != 0 || !u.unit || strcmp(u.unit, caller->user.unit) != 0)
-                        return N_("The user does not belong to the caller's unit");
-                return NULL;
-        case SUBJECT_UNIT:
-                return strcmp(who, caller->user.unit) == 0 ? NULL : N_("A unit head designates the own unit only");
-        default:
-                return N_("A unit head designates users of the own unit, or the unit itself; groups are the system "
-                          "owner's");
-        }
-}
-
-/* Looks at the row as it was or will be. NULL: fine; else the text of the refusal, its reason in *ret_reason. */
-static const char *row_permitted(Bus *b, const Caller *caller, NounId noun, json_object *row, const char **ret_reason) {
-        const char *text;
-        int r;
-
-        r = row_is_callers(b, caller, noun, row);
-        if (r < 0) {
-                *ret_reason = "registry";
-                return N_("It could not be told whether the row is about the caller");
-        }
-        if (r > 0) {
-                *ret_reason = "own-row";
-                return N_("Nobody changes a row about themselves; somebody else who holds the role has to");
-        }
-        if (noun == NOUN_DESIGNATION && !caller_has(caller, ROLE_BIT(ROLE_SYSTEM_OWNER))) {
-                text = designation_of_own_unit(b, caller, row);
-                *ret_reason = "unit";
-                return text;
-        }
-        return NULL;
-}
-
-static const char *row_id(json_object *row) {
-        return json_string(row, "uuid");
-}
-
-/* Records the change and commits: one transaction (law 6). Answers the call unless 0 is returned. */
-static int commit_change(Bus *b, sd_bus_message *m, const Caller *caller, const char *method, NounId noun,
+/* Asks whether the caller may, records the change and commits: one transaction (law 6). Answers the call unless it is
+ * done. */
+static int finish_change(Bus *b, sd_bus_message *m, const Caller *caller, const char *method, NounId noun,
         json_object *before, json_object *after, const char *detail, bool *ret_done) {
-        _cleanup_(event_free_p) Event *e = NULL;
-        const char *text = NULL, *reason = NULL;
+        const char *text, *reason = NULL, *deputy;
         json_object *row = after ? after : before;
         int r;
 
         *ret_done = false;
-        if (before)
-                text = row_permitted(b, caller, noun, before, &reason);
-        if (!text && after)
-                text = row_permitted(b, caller, noun, after, &reason);
-        if (text) {
-                registry_rollback(b->c.registry);
-                bus_record_refusal(b, caller, method, noun_to_string(noun), row_id(row), reason, text);
-                return bus_refuse(m, "Refused", "%s", text);
-        }
-        e = bus_event(EVENT_DIRECTORY_CHANGED, caller);
-        if (!e) {
-                registry_rollback(b->c.registry);
-                return -ENOMEM;
-        }
-        event_set(e, FIELD_NOUN, noun_to_string(noun));
-        event_set(e, FIELD_OBJECT, row_id(row));
-        event_set(e, FIELD_TARGET, json_string(row, "account"));
-        event_set(e, FIELD_RESULT, "done");
-        event_set(e, FIELD_DETAIL, detail);
-        if (before)
-                event_set(e, FIELD_BEFORE, json_text(before));
-        if (after)
-                event_set(e, FIELD_AFTER, json_text(after));
-        r = trail_append(b->c.trail, e);
+        text = change_refused(b, caller, noun, before, after, &reason, &deputy);
+        if (!text && noun == NOUN_USER && before && takes_rights(before, after))
+                text = change_shuts_out(
+                        b, caller, json_string(before, "account"), json_string(before, "person"), &reason);
+        if (text)
+                return change_refuse(b, m, caller, method, noun, json_string(row, "uuid"), reason, text);
+        r = change_append(b, caller, EVENT_DIRECTORY_CHANGED, noun, before, after, detail, deputy);
         if (r == 0)
-                r = registry_commit(b->c.registry);
+                r = change_commit(b, noun);
         if (r != 0) {
                 registry_rollback(b->c.registry);
                 return bus_refuse_registry(m, r, NULL);
         }
-        trail_kick(b->c.trail);
-        b->counted = false;
-        if (b->c.directory_changed)
-                b->c.directory_changed(noun, b->c.userdata);
         *ret_done = true;
         return 0;
-}
-
-/* Answers what a registry function refused, after rolling back, and records that it was. */
-static int refuse_row(Bus *b, sd_bus_message *m, const Caller *caller, const char *method, NounId noun, const char *id,
-        int r, const RegistryError *e) {
-        registry_rollback(b->c.registry);
-        if (r == REGISTRY_E_OUTSIDE)
-                bus_record_refusal(b, caller, method, noun_to_string(noun), id, "outside", e->text);
-        return bus_refuse_registry(m, r, e);
 }
 
 static int parse_noun(const char *text, NounId *ret) {
@@ -225,14 +70,43 @@ static int do_add(Bus *b, sd_bus_message *m, const Caller *caller) {
                 return r < 0 ? r : -EINVAL;
         if (json_parse_object(text, &fields) < 0)
                 return bus_refuse(m, "Invalid", N_("The fields are not a JSON object"));
+        if (noun == NOUN_RESTRICTION) { /* before it is found not to be registered: say why */
+                const char *why, *wrong = change_shuts_out(b, caller, json_string(fields, "account"),
+                                         json_string(fields, "person"), &why);
+
+                if (wrong)
+                        return change_refuse(b, m, caller, "Add", noun, json_string(fields, "account"), why, wrong);
+        }
         r = registry_begin(b->c.registry);
         if (r != 0)
                 return bus_refuse_registry(m, r, NULL);
         r = registry_row_add(b->c.registry, noun, fields, clock_usec(CLOCK_REALTIME), &after, &e);
         if (r != 0)
-                return refuse_row(b, m, caller, "Add", noun, NULL, r, &e);
-        r = commit_change(b, m, caller, "Add", noun, NULL, after, NULL, &done);
+                return change_failed(b, m, caller, "Add", noun, NULL, r, &e);
+        r = finish_change(b, m, caller, "Add", noun, NULL, after, NULL, &done);
         return done ? bus_reply_json(m, after) : r;
+}
+
+static const char *json_version(json_object *row) {
+        json_object *version;
+
+        return json_object_object_get_ex(row, "version", &version) ? json_object_get_string(version) : "?";
+}
+
+/* Who was faster, when the trail can tell cheaply. */
+static void tell_who(Bus *b, NounId noun, const char *id, RegistryError *e) {
+        _cleanup_json_ json_object *row = NULL;
+        _cleanup_free_ char *account = NULL;
+        char when[WHEN_SIZE];
+        uint64_t usec;
+
+        if (registry_row_get(b->c.registry, noun, id, &row) != 0 ||
+                trail_last_change(b->c.trail, json_string(row, "uuid"), &account, &usec) != 0)
+                return;
+        when_format(usec, when);
+        (void)registry_error(e, REGISTRY_E_CONFLICT, "version",
+                "%.64s changed the %s at %s, and it has version %s by now; look at it again", account,
+                noun_to_string(noun), when, json_version(row));
 }
 
 static int do_change(Bus *b, sd_bus_message *m, const Caller *caller) {
@@ -252,9 +126,11 @@ static int do_change(Bus *b, sd_bus_message *m, const Caller *caller) {
         if (r != 0)
                 return bus_refuse_registry(m, r, NULL);
         r = registry_row_change(b->c.registry, noun, id, fields, clock_usec(CLOCK_REALTIME), &before, &after, &e);
+        if (r == REGISTRY_E_CONFLICT)
+                tell_who(b, noun, id, &e);
         if (r != 0)
-                return refuse_row(b, m, caller, "Change", noun, id, r, &e);
-        r = commit_change(b, m, caller, "Change", noun, before, after, NULL, &done);
+                return change_failed(b, m, caller, "Change", noun, id, r, &e);
+        r = finish_change(b, m, caller, "Change", noun, before, after, NULL, &done);
         return done ? bus_reply_json(m, after) : r;
 }
 
@@ -275,9 +151,12 @@ static int do_remove(Bus *b, sd_bus_message *m, const Caller *caller) {
         if (r != 0)
                 return bus_refuse_registry(m, r, NULL);
         r = registry_row_remove(b->c.registry, noun, id, clock_usec(CLOCK_REALTIME), &before, &e);
+        if (r == 0 && noun == NOUN_MEMBER)
+                r = registry_shared_password_due(b->c.registry, json_string(before, "account"),
+                        json_string(before, "person"), clock_usec(CLOCK_REALTIME));
         if (r != 0)
-                return refuse_row(b, m, caller, "Remove", noun, id, r, &e);
-        r = commit_change(b, m, caller, "Remove", noun, before, NULL, reason, &done);
+                return change_failed(b, m, caller, "Remove", noun, id, r, &e);
+        r = finish_change(b, m, caller, "Remove", noun, before, NULL, reason, &done);
         return done ? sd_bus_reply_method_return(m, NULL) : r;
 }
 
@@ -323,6 +202,7 @@ static int do_list(Bus *b, sd_bus_message *m, const Caller *caller) {
 }
 
 static int ask_for(sd_bus_message *m, Bus *b, const char *method, const char *action, bool write, authorized_fn fn) {
+        _cleanup_free_ char *target = NULL;
         const char *noun_text, *id = NULL;
         NounId noun;
         int r;
@@ -337,14 +217,20 @@ static int ask_for(sd_bus_message *m, Bus *b, const char *method, const char *ac
                 if (r < 0)
                         return r;
         }
+        if (id && noun == NOUN_USER) {
+                r = change_target(b, id, &target);
+                if (r < 0)
+                        return r; /* what is not registered is told to who may know */
+        }
         return authorize(b, m,
                 &(Ask){
                         .method = method,
                         .action = action,
-                        .roles = write ? write_roles[noun] : ROLES_ALL,
+                        .roles = write ? change_roles(noun) : ROLES_ALL,
                         .noun = noun_to_string(noun),
                         .object = id,
                         .others = write && noun == NOUN_DESIGNATION,
+                        .target = target,
                         .fn = fn,
                 });
 }

@@ -53,8 +53,8 @@ int registry_commit(Registry *r);
 void registry_rollback(Registry *r);
 bool registry_in_transaction(Registry *r);
 
-/* Between the two, reads see one state of the database, and its locks are taken once. Inside a transaction, or another view, it is
- * already so, and *ret_own is false. Nothing may be written in a view. */
+/* Between the two, reads see one state of the database, and its locks are taken once. Inside a transaction, or another
+ * view, it is already so, and *ret_own is false. Nothing may be written in a view. */
 int registry_view_begin(Registry *r, bool *ret_own);
 void registry_view_end(Registry *r, bool own);
 
@@ -127,11 +127,26 @@ int registry_candidates(Registry *r, const Subject *s, const char *terminal, con
 /* Names of the netgroups that live designations use, NULL-terminated, owned by the caller; NULL when none. */
 int registry_netgroups(Registry *r, char ***ret);
 
+/* ---- delegation ---- */
+
+/* Roles that a unit has, and that a deputy can hold for it. */
+bool unit_role_valid(const char *role);
+/* Calls fn for each role that the person holds as a deputy now; uuid is the row's. Not 0 from fn ends it and is
+ * returned. */
+typedef int (*deputy_fn)(const char *uuid, const char *role, const char *unit, void *userdata);
+int registry_deputies(Registry *r, const char *person, uint64_t now_usec, deputy_fn fn, void *userdata);
+/* Whether one of the person's accounts is of the unit. 0 yes, REGISTRY_E_NOT_FOUND no. */
+int registry_person_in_unit(Registry *r, const char *person, const char *unit);
+/* Notes, within the transaction that records it, that a login was granted by the designation. */
+int registry_designation_used(Registry *r, const char *uuid, uint64_t now_usec);
+/* A shared ID's password is due since somebody left it; `person` is who left last. Within a transaction. */
+int registry_shared_password_due(Registry *r, const char *account, const char *person, uint64_t now_usec);
+
 /* ---- directory rows by noun, for keishictl, setup and import ---- */
 
 /* Nouns and their fields are one table (registry/noun.c): name, column, type, required, validator, default. Values
  * travel as a JSON object of strings, integers and booleans by field name. Nouns: user, member, terminal, scope,
- * designation, restriction. */
+ * designation, restriction, deputy. */
 typedef enum NounId {
         NOUN_USER,
         NOUN_MEMBER,
@@ -139,6 +154,7 @@ typedef enum NounId {
         NOUN_SCOPE,
         NOUN_DESIGNATION,
         NOUN_RESTRICTION,
+        NOUN_DEPUTY,
         _NOUN_MAX,
         _NOUN_INVALID = -1
 } NounId;
@@ -157,9 +173,9 @@ void registry_set_service_family(Registry *r, Family (*fn)(const char *service))
  * value. What a field means and what it may hold is in the table; between rows (registry/check.c): a member's account
  * is registered as shared and its person has an account; a restriction is of a registered account or person; a
  * designation's user is registered, not retired and of the scope's unit, and nothing in it goes beyond its scope
- * (registry/outside.c). Rows come out with uuid, origin, version and updated; a change may give `version`. A removed
- * row leaves a tombstone. Users with designations, shared accounts with members, scopes with designations, terminals
- * that are named, and this terminal itself are in use. */
+ * (registry/outside.c), and it is reviewed within two years; a deputy is registered. Rows come out with uuid, origin,
+ * version and updated; a change may give `version`. A removed row leaves a tombstone. Users with designations, shared
+ * accounts with members, scopes with designations, terminals that are named, and this terminal itself are in use. */
 
 /* These work inside a transaction that the caller opened, so that the trail entry of the change is in it (law 6). `id`
  * is a uuid or the row's name (account, terminal name, scope name, ACCOUNT/PERSON of a member). -EPERM outside a

@@ -297,6 +297,19 @@ static int check_fixed(const Noun *noun, const Row *before, const Row *after, Re
         return 0;
 }
 
+static int write_change(Registry *r, const Noun *noun, const Row *before, Row *after, uint64_t now_usec,
+        json_object **ret_after, RegistryError *e) {
+        int q;
+
+        after->version = before->version + 1;
+        after->updated = (int64_t)now_usec;
+        free(TAKE_PTR(after->origin));
+        q = new_origin(r, &after->origin);
+        if (q == 0)
+                q = row_update(r, noun, after, 0, e);
+        return q != 0 ? q : row_to_json(r, noun, after, ret_after);
+}
+
 int registry_row_change(Registry *r, NounId noun_id, const char *id, json_object *fields, uint64_t now_usec,
         json_object **ret_before, json_object **ret_after, RegistryError *ret_error) {
         _cleanup_(json_putp) json_object *before_json = NULL, *after_json = NULL;
@@ -325,17 +338,40 @@ int registry_row_change(Registry *r, NounId noun_id, const char *id, json_object
                 q = check_fixed(noun, &before, &after, ret_error);
         if (q == 0)
                 q = check_row(r, noun, &before, &after, now_usec, ret_error);
+        if (q == 0)
+                q = write_change(r, noun, &before, &after, now_usec, &after_json, ret_error);
         if (q != 0)
                 return q;
+        if (ret_before)
+                *ret_before = TAKE_PTR(before_json);
+        if (ret_after)
+                *ret_after = TAKE_PTR(after_json);
+        return 0;
+}
 
-        after.version = before.version + 1;
-        after.updated = (int64_t)now_usec;
-        free(TAKE_PTR(after.origin));
-        q = new_origin(r, &after.origin);
+int row_edit(Registry *r, NounId noun_id, const char *id, row_edit_fn edit, void *userdata, uint64_t now_usec,
+        json_object **ret_before, json_object **ret_after, RegistryError *ret_error) {
+        _cleanup_(json_putp) json_object *before_json = NULL, *after_json = NULL;
+        _cleanup_(row_done) Row before = {}, after = {};
+        const Noun *noun;
+        int q;
+
+        q = usable(r, noun_id);
+        if (q != 0)
+                return q;
+        noun = &registry_nouns[noun_id];
+
+        q = row_read(r, noun_id, id, &before);
+        if (q == REGISTRY_E_NOT_FOUND)
+                return registry_error(ret_error, q, "", "there is no %s \"%s\"", noun->name, shown(id).text);
         if (q == 0)
-                q = row_update(r, noun, &after, 0, ret_error);
+                q = row_to_json(r, noun, &before, &before_json);
         if (q == 0)
-                q = row_to_json(r, noun, &after, &after_json);
+                q = row_copy(noun, &before, &after);
+        if (q == 0) {
+                edit(&after, userdata);
+                q = write_change(r, noun, &before, &after, now_usec, &after_json, ret_error);
+        }
         if (q != 0)
                 return q;
         if (ret_before)

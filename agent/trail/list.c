@@ -12,6 +12,8 @@
 /* Rows looked at in one call, so that a filter that matches little does not stop the agent. */
 #define LIST_ROWS_MAX 4096u
 #define LIST_ENOUGH   INT_MAX
+/* Entries that are looked through for the last change of a row. */
+#define CHANGE_ROWS_MAX 5000
 
 static const char *const terminal_keys[_TERMINAL_FIELD_MAX] = {
         [TERMINAL_FIELD_NAME] = "terminal",
@@ -231,5 +233,33 @@ int trail_list(
 
         *ret = l.array;
         *ret_last_seq = l.last_seq;
+        return 0;
+}
+
+int trail_last_change(Trail *t, const char *uuid, char **ret_account, uint64_t *ret_usec) {
+        static const char sql[] =
+                "SELECT entry FROM outbox WHERE seq > (SELECT max(seq) FROM outbox) - ?2 AND kind = ?3"
+                " AND instr(CAST(entry AS TEXT), 'KEISHI_OBJECT=' || ?1) > 0 ORDER BY seq DESC LIMIT 1";
+        _cleanup_statement_ sqlite3_stmt *s = NULL;
+        const char *data;
+        Entry entry;
+        int r;
+
+        r = registry_statement(t->registry, sql, &s);
+        if (r != 0)
+                return r;
+        sqlite3_bind_text(s, 1, uuid, -1, SQLITE_STATIC);
+        sqlite3_bind_int(s, 2, CHANGE_ROWS_MAX);
+        sqlite3_bind_int(s, 3, EVENT_DIRECTORY_CHANGED);
+        if (sqlite3_step(s) != SQLITE_ROW)
+                return REGISTRY_E_NOT_FOUND;
+        data = sqlite3_column_blob(s, 0);
+        if (!data || entry_parse(data, (size_t)sqlite3_column_bytes(s, 0), &entry) < 0 ||
+                !entry.fields[FIELD_ACCOUNT].text)
+                return REGISTRY_E_NOT_FOUND;
+        *ret_account = strndup(entry.fields[FIELD_ACCOUNT].text, entry.fields[FIELD_ACCOUNT].size);
+        if (!*ret_account)
+                return -ENOMEM;
+        *ret_usec = entry.realtime_usec;
         return 0;
 }

@@ -88,6 +88,14 @@ static int reader_note(Bus *b, TrailReader *known, const char *sender, const cha
         return 0;
 }
 
+bool bus_reading_goes_on(Bus *b, const char *sender, uint64_t after, const char *filter) {
+        return reader_find(b, sender, after, filter) != NULL;
+}
+
+int bus_reading_note(Bus *b, const char *sender, uint64_t after, const char *filter, uint64_t last) {
+        return reader_note(b, reader_find(b, sender, after, filter), sender, filter, last);
+}
+
 /* Whether there is anything in the page besides the records of the caller's own readings. */
 static bool worth_recording(json_object *entries, const Caller *caller) {
         for (size_t i = 0; i < json_object_array_length(entries); i++) {

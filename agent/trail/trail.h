@@ -71,6 +71,9 @@ uint64_t trail_floor(Trail *t);
 /* The same as it was before this agent recorded anything: what a clock that was set meanwhile is compared with. */
 uint64_t trail_floor_at_start(const Trail *t);
 
+/* Who changed a directory row last, as far as the newest entries tell: the account, and when. REGISTRY_E_NOT_FOUND. */
+int trail_last_change(Trail *t, const char *uuid, char **ret_account, uint64_t *ret_usec);
+
 /* Health for `keishictl status`. */
 typedef struct TrailStatus {
         uint64_t last_seq, unsent_to_journal, outbox_entries, reserve_used, reserve_slots;
