@@ -46,8 +46,8 @@ struct Verb {
                         _NOUN_INVALID */
 };
 
-extern const Verb setup_verbs[], status_verbs[], check_verbs[], row_verbs[], staff_verbs[], access_verbs[], attempt_verbs[], trail_verbs[],
-        clock_verbs[];
+extern const Verb setup_verbs[], status_verbs[], audit_verbs[], check_verbs[], row_verbs[], staff_verbs[],
+        access_verbs[], attempt_verbs[], trail_verbs[], clock_verbs[];
 
 /* Says on stderr what went wrong ("keishictl: TEXT", with --json {"error":NAME,"message":TEXT}) and returns `code`. The
  * name goes with the code, unless given. */

@@ -11,6 +11,7 @@
 static const Verb *const tables[] = {
         setup_verbs,
         status_verbs,
+        audit_verbs,
         check_verbs,
         row_verbs,
         staff_verbs,

@@ -72,6 +72,9 @@ typedef struct CheckQuery {
 /* The verdict as a JSON object. 0, or as facts_judge(). */
 int check_verdict(Bus *b, const CheckQuery *q, json_object **ret);
 
+/* "password" or "card password, biometric": alternatives separated by commas. NULL when out of memory. */
+char *factors_to_text(const unsigned *alternatives, size_t n);
+
 /* Method handlers, in the order of the vtable. */
 int registry_bus_add(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int registry_bus_change(sd_bus_message *m, void *userdata, sd_bus_error *error);
@@ -86,6 +89,7 @@ int access_bus_reviewed(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int check_bus_check(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int attempt_bus_list(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int attempt_bus_release(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int audit_bus_audit(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int trail_bus_list(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int status_bus_status(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int status_bus_confirm_clock(sd_bus_message *m, void *userdata, sd_bus_error *error);

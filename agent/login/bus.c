@@ -147,6 +147,8 @@ static const sd_bus_vtable vtable[] = {
                 SD_BUS_RESULT("u", released), attempt_bus_release, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("TrailList", SD_BUS_ARGS("t", after, "u", limit, "s", filter),
                 SD_BUS_RESULT("s", entries, "t", last), trail_bus_list, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Audit", SD_BUS_ARGS("s", request), SD_BUS_RESULT("s", facts), audit_bus_audit,
+                SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS(
                 "Status", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", status), status_bus_status, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("ConfirmClock", SD_BUS_ARGS("s", reason), SD_BUS_NO_RESULT, status_bus_confirm_clock,

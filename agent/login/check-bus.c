@@ -12,8 +12,7 @@
 
 static const char *const request_fields[] = { "user", "service", "target", "terminal", "at", "remote", NULL };
 
-/* "password" or "card password, biometric": alternatives separated by commas. */
-static char *factors_text(const Facts *f) {
+char *factors_to_text(const unsigned *alternatives, size_t n) {
         static const struct {
                 unsigned factor;
                 const char *name;
@@ -30,11 +29,11 @@ static char *factors_text(const Facts *f) {
         o = open_memstream(&text, &size);
         if (!o)
                 return NULL;
-        for (size_t i = 0; i < f->n_alternatives; i++) {
+        for (size_t i = 0; i < n; i++) {
                 const char *between = i > 0 ? ", " : "";
 
                 for (size_t j = 0; j < ELEMENTSOF(names); j++)
-                        if (f->alternatives[i] & names[j].factor) {
+                        if (alternatives[i] & names[j].factor) {
                                 (void)fprintf(o, "%s%s", between, names[j].name);
                                 between = " ";
                         }
@@ -74,7 +73,7 @@ int check_verdict(Bus *b, const CheckQuery *q, json_object **ret) {
                 r = facts_judge(&d, b->c.registry, &v);
         if (r != 0)
                 return r;
-        factors = factors_text(&d.facts);
+        factors = factors_to_text(d.facts.alternatives, d.facts.n_alternatives);
         o = json_object_new_object();
         if (!factors || !o || json_set_boolean(o, "granted", v.granted) < 0 ||
                 json_set_string(o, "reason", reason_to_string(v.reason)) < 0 ||
