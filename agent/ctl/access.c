@@ -106,31 +106,47 @@ static ExitCode print_rows(const Ctl *ctl, json_object *rows) {
         return CTL_DONE;
 }
 
-/* All pages; the first one is *ret_first. */
-static ExitCode read_pages(Ctl *ctl, const char *filter, json_object *rows, json_object **ret_first) {
-        uint64_t last = 0;
+/* Takes the rows of a page over; the first page is kept in *ret_first. */
+static ExitCode take_page(const Ctl *ctl, const char *text, json_object *rows, json_object **ret_first) {
+        _cleanup_json_ json_object *page = json_tokener_parse(text);
+        json_object *array;
 
-        for (;;) {
-                _cleanup_json_ json_object *page = NULL;
-                json_object *array, *value;
-                uint64_t after = last;
-                ExitCode code;
-
-                code = client_call_json(ctl, &page, "AccessReview", "ts", after, filter);
-                if (code != CTL_DONE)
-                        return code;
-                if (!json_object_object_get_ex(page, "rows", &array) ||
-                        !json_object_object_get_ex(page, "last", &value))
-                        return ctl_error(ctl, CTL_FAILED, "%s", _("keishid's answer cannot be read"));
-                last = json_object_get_uint64(value);
-                for (size_t i = 0; i < json_object_array_length(array); i++)
-                        if (json_object_array_add(rows, json_object_get(json_object_array_get_idx(array, i))) < 0)
-                                return ctl_oom(ctl);
-                if (after == 0)
-                        *ret_first = json_object_get(page);
-                if (last == after)
-                        return CTL_DONE;
+        if (!page || !json_object_object_get_ex(page, "rows", &array))
+                return ctl_error(ctl, CTL_FAILED, "%s", _("keishid's answer cannot be read"));
+        for (size_t i = 0; i < json_object_array_length(array); i++)
+                if (json_object_array_add(rows, json_object_get(json_object_array_get_idx(array, i))) < 0)
+                        return ctl_oom(ctl);
+        if (!*ret_first) {
+                json_object_object_del(page, "rows");
+                *ret_first = TAKE_PTR(page);
         }
+        return CTL_DONE;
+}
+
+/* All pages. While one is read here, the agent makes the next. */
+static ExitCode read_pages(Ctl *ctl, const char *filter, json_object *rows, json_object **ret_first) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        uint64_t after = 0, last;
+        ExitCode code;
+
+        code = client_call(ctl, &reply, "AccessReview", "ts", after, filter);
+        while (code == CTL_DONE) {
+                _cleanup_(client_call_done) ClientCall next = {};
+                const char *text;
+
+                if (sd_bus_message_read(reply, "st", &text, &last) < 0)
+                        return ctl_error(ctl, CTL_FAILED, "%s", _("keishid's answer cannot be read"));
+                if (last == after)
+                        return take_page(ctl, text, rows, ret_first);
+                code = client_send(ctl, &next, "AccessReview", "ts", last, filter);
+                if (code == CTL_DONE)
+                        code = take_page(ctl, text, rows, ret_first);
+                reply = sd_bus_message_unref(reply);
+                if (code == CTL_DONE)
+                        code = client_wait(ctl, &next, &reply);
+                after = last;
+        }
+        return code;
 }
 
 static ExitCode make_filter(const Ctl *ctl, const Args *args, json_object *filter) {
@@ -191,12 +207,11 @@ static ExitCode review(Ctl *ctl, const Verb *verb, const Args *args) {
         code = read_pages(ctl, text, rows, &first);
         if (code != CTL_DONE)
                 return code;
-        json_object_array_sort(rows, compare);
         if (!ctl->json) {
+                json_object_array_sort(rows, compare);
                 code = print_rows(ctl, rows);
                 return code == CTL_DONE ? tell_rest(ctl, first) : code;
         }
-        json_object_object_del(first, "last");
         if (json_set(first, "rows", TAKE_PTR(rows)) < 0)
                 return ctl_oom(ctl);
         return ctl_print_json(ctl, first);

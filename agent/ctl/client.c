@@ -143,6 +143,56 @@ ExitCode client_call_json(Ctl *ctl, json_object **ret, const char *method, const
         return CTL_DONE;
 }
 
+static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        ClientCall *call = userdata;
+
+        call->reply = sd_bus_message_ref(m);
+        return 0;
+}
+
+ExitCode client_send(Ctl *ctl, ClientCall *c, const char *method, const char *types, ...) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+        va_list ap;
+        int r;
+
+        *c = (ClientCall){};
+        r = connect_bus(ctl);
+        if (r >= 0)
+                r = sd_bus_message_new_method_call(
+                        ctl->bus, &m, KEISHI_BUS_NAME, KEISHI_BUS_PATH, KEISHI_BUS_NAME ".Manager", method);
+        if (r >= 0) {
+                va_start(ap, types);
+                r = sd_bus_message_appendv(m, types, ap);
+                va_end(ap);
+        }
+        if (r >= 0)
+                r = sd_bus_call_async(ctl->bus, &c->slot, m, on_reply, c, CALL_USEC);
+        if (r >= 0)
+                r = sd_bus_flush(ctl->bus);
+        return r < 0 ? ctl_error(ctl, CTL_UNAVAILABLE, "%s", strerror(-r)) : CTL_DONE;
+}
+
+ExitCode client_wait(Ctl *ctl, ClientCall *c, sd_bus_message **ret) {
+        int r = 0;
+
+        while (!c->reply && r >= 0) {
+                r = sd_bus_process(ctl->bus, NULL);
+                if (r == 0)
+                        r = sd_bus_wait(ctl->bus, UINT64_MAX);
+        }
+        if (!c->reply)
+                return ctl_error(ctl, CTL_UNAVAILABLE, "%s", strerror(-r));
+        if (sd_bus_message_is_method_error(c->reply, NULL))
+                return tell(ctl, sd_bus_message_get_error(c->reply));
+        *ret = TAKE_PTR(c->reply);
+        return CTL_DONE;
+}
+
+void client_call_done(ClientCall *c) {
+        c->slot = sd_bus_slot_unref(c->slot);
+        c->reply = sd_bus_message_unref(c->reply);
+}
+
 void client_done(Ctl *ctl) {
         ctl->bus = sd_bus_flush_close_unref(ctl->bus);
 }

@@ -71,6 +71,14 @@ unsigned status_profile_stages(const char *root);
 ExitCode client_call(Ctl *ctl, sd_bus_message **ret, const char *method, const char *types, ...);
 /* The same for a method that answers with one JSON text. */
 ExitCode client_call_json(Ctl *ctl, json_object **ret, const char *method, const char *types, ...);
+/* The same in two halves, so that the agent works on the answer meanwhile. One at a time. */
+typedef struct ClientCall {
+        sd_bus_slot *slot;
+        sd_bus_message *reply;
+} ClientCall;
+ExitCode client_send(Ctl *ctl, ClientCall *call, const char *method, const char *types, ...);
+ExitCode client_wait(Ctl *ctl, ClientCall *call, sd_bus_message **ret);
+void client_call_done(ClientCall *call);
 /* Whether org.keishi1 has an owner on the bus: 1, 0, or a negative errno when there is no bus. */
 int client_agent_runs(Ctl *ctl);
 void client_done(Ctl *ctl);

@@ -34,7 +34,8 @@ struct Bus {
         Authorization *authorizations;
         unsigned n_authorizations;
 
-        struct TrailReader *readers; /* trail-bus.c */
+        struct TrailReader *readers;  /* trail-bus.c */
+        sd_event_source *review_idle; /* access-bus.c: a review is being read until it fires */
         Resolve *resolves;
 
         Refused refused[REFUSED_UIDS];
@@ -96,6 +97,7 @@ int status_bus_confirm_clock(sd_bus_message *m, void *userdata, sd_bus_error *er
 int setup_bus_setup(sd_bus_message *m, void *userdata, sd_bus_error *error);
 
 void trail_bus_done(Bus *b);
+void access_bus_done(Bus *b);
 
 /* A reading page by page, by one connection and one filter: polkit is asked at its beginning. Whether a call goes on
  * with one, and where it got to then (`after` as it was called with). */

@@ -135,8 +135,8 @@ static const sd_bus_vtable vtable[] = {
                 staff_bus_transfer, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Retire", SD_BUS_ARGS("s", account, "s", reason), SD_BUS_RESULT("s", result),
                 staff_bus_retire, SD_BUS_VTABLE_UNPRIVILEGED),
-        SD_BUS_METHOD_WITH_ARGS("AccessReview", SD_BUS_ARGS("t", after, "s", filter), SD_BUS_RESULT("s", page),
-                access_bus_review, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("AccessReview", SD_BUS_ARGS("t", after, "s", filter),
+                SD_BUS_RESULT("s", page, "t", last), access_bus_review, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("AccessReviewed", SD_BUS_ARGS("s", document), SD_BUS_RESULT("u", reviewed),
                 access_bus_reviewed, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Check", SD_BUS_ARGS("s", request), SD_BUS_RESULT("s", verdict), check_bus_check,
@@ -165,6 +165,7 @@ static void disconnect_bus(Bus *b) {
         authorize_drop_all(b);
         resolve_drop_all(b);
         trail_bus_done(b);
+        access_bus_done(b);
         if (b->bus) {
                 (void)sd_bus_detach_event(b->bus);
                 sd_bus_close(b->bus);

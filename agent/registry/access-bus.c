@@ -10,8 +10,9 @@
  * logins do not wait for it. Pages that go on from where the last one ended belong to the same reading, and polkit is
  * asked at its beginning (as for the trail). */
 
-#define PAGE_ROWS   500u
+#define PAGE_ROWS   1000u
 #define REVIEWS_MAX 1000u
+#define IDLE_USEC   (5 * USEC_PER_SEC)
 #define FILTER_SIZE 1024u
 #define NEXT_USEC   (365 * 86400 * USEC_PER_SEC)
 #define NEXT_MAX    (2 * 366 * 86400 * USEC_PER_SEC)
@@ -45,6 +46,29 @@ static const char *parse_query(json_object *filter, ReviewQuery *ret) {
         return NULL;
 }
 
+void access_bus_done(Bus *b) {
+        if (b->review_idle)
+                registry_hold_more(b->c.registry, false);
+        b->review_idle = sd_event_source_disable_unref(b->review_idle);
+}
+
+static int on_idle(sd_event_source *s, uint64_t usec, void *userdata) {
+        access_bus_done(userdata);
+        return 0;
+}
+
+/* While a review is read page by page, what the pages have in common stays in memory; not after the last one, nor when
+ * the reader does not come back. */
+static void hold(Bus *b, bool goes_on) {
+        if (!goes_on)
+                access_bus_done(b);
+        else if (b->review_idle)
+                (void)sd_event_source_set_time_relative(b->review_idle, IDLE_USEC);
+        else if (sd_event_add_time_relative(
+                         b->c.event, &b->review_idle, CLOCK_BOOTTIME, IDLE_USEC, USEC_PER_SEC, on_idle, b) >= 0)
+                registry_hold_more(b->c.registry, true);
+}
+
 static bool clock_trusted(Bus *b) {
         return !b->c.clock_trusted || b->c.clock_trusted(b->c.userdata);
 }
@@ -69,11 +93,12 @@ static int do_review(Bus *b, sd_bus_message *m, const Caller *caller) {
         wrong = parse_query(filter, &query);
         if (wrong)
                 return bus_refuse(m, "Invalid", "%s", wrong);
+        hold(b, true);
         r = registry_review(b->c.registry, &query, &rows, &query.after);
+        if (r != 0 || (uint64_t)query.after == after)
+                hold(b, false);
         if (r == 0)
                 r = json_set(page, "rows", rows);
-        if (r == 0)
-                r = json_set_uint(page, "last", (uint64_t)query.after);
         if (r == 0)
                 r = json_set_boolean(page, "clock_trusted", clock_trusted(b));
         if (r == 0 && after == 0) {
@@ -84,7 +109,8 @@ static int do_review(Bus *b, sd_bus_message *m, const Caller *caller) {
         if (r != 0)
                 return bus_refuse_registry(m, r, NULL);
         r = bus_reading_note(b, caller->sender, after, reading, (uint64_t)query.after);
-        return r < 0 ? r : bus_reply_json(m, page);
+        text = json_text(page);
+        return r < 0 ? r : text ? sd_bus_reply_method_return(m, "st", text, (uint64_t)query.after) : -ENOMEM;
 }
 
 int access_bus_review(sd_bus_message *m, void *userdata, sd_bus_error *error) {

@@ -88,7 +88,7 @@ int designation_check(Registry *r, const Row *before, const Row *after, uint64_t
         if (q == REGISTRY_E_NOT_FOUND)
                 return registry_error(e, REGISTRY_E_INVALID, "scope", "the scope does not exist any more");
         if (q == 0)
-                q = designation_inside(r, after, &scope, e);
+                q = designation_inside(r, after, &scope, NULL, e);
         if (q == 0)
                 q = remote_check(after->values[DESIGNATION_REMOTE].number, after->values[DESIGNATION_SERVICES].text, e);
         if (q == 0 && after->values[DESIGNATION_REVIEW].number > (int64_t)(now_usec + REVIEW_MAX_USEC) &&

@@ -124,6 +124,14 @@ int user_use(Registry *r, const Row *row, RegistryError *e);
 int terminal_use(Registry *r, const Row *row, RegistryError *e);
 int scope_use(Registry *r, const Row *row, RegistryError *e);
 
+/* What a caller that goes through many designations has read with them already; the texts are its own. */
+typedef struct DesignationNamed {
+        const char *user_unit; /* of the user that the subject names; NULL: not registered */
+        bool user_retired;
+        const char *terminal_unit; /* of the terminal that is named; NULL: not registered */
+} DesignationNamed;
+
 /* Whether a designation lies inside its scope (outside.c): 0, REGISTRY_E_OUTSIDE, or REGISTRY_E_INVALID when it could
- * never match. */
-int designation_inside(Registry *r, const Row *designation, const Row *scope, RegistryError *e);
+ * never match. `named` is NULL when it is to be looked up. */
+int designation_inside(
+        Registry *r, const Row *designation, const Row *scope, const DesignationNamed *named, RegistryError *e);

@@ -81,10 +81,11 @@ static int services_inside(Registry *r, const Row *designation, const Row *scope
         return 0;
 }
 
-static int terminals_inside(Registry *r, const Row *designation, const Row *scope, RegistryError *e) {
+static int terminals_inside(
+        Registry *r, const Row *designation, const Row *scope, const DesignationNamed *named, RegistryError *e) {
         const char *own = designation->values[DESIGNATION_TERMINALS].text, *outer = scope->values[SCOPE_TERMINALS].text;
         _cleanup_(terminal_done) Terminal terminal = {};
-        const char *value, *outer_value;
+        const char *value, *outer_value, *unit = named ? named->terminal_unit : NULL;
         TerminalKind kind, outer_kind;
         int q;
 
@@ -96,12 +97,13 @@ static int terminals_inside(Registry *r, const Row *designation, const Row *scop
                 return registry_error(e, REGISTRY_E_OUTSIDE, "terminals",
                         "terminals must be one terminal by name, or the scope's \"%s\" itself", shown(outer).text);
 
-        if (outer_kind == TERMINAL_UNIT) {
+        if (outer_kind == TERMINAL_UNIT && !named) {
                 q = registry_terminal(r, value, &terminal);
                 if (q != 0 && q != REGISTRY_E_NOT_FOUND)
                         return q;
+                unit = terminal.unit;
         }
-        if (!terminal_match(outer_kind, outer_value, value, terminal.unit))
+        if (!terminal_match(outer_kind, outer_value, value, unit))
                 return registry_error(e, REGISTRY_E_OUTSIDE, "terminals",
                         "terminal \"%s\" is not one of the scope's \"%s\"", shown(value).text, shown(outer).text);
         return 0;
@@ -129,11 +131,13 @@ static int period_inside(const Row *designation, const Row *scope, RegistryError
 }
 
 /* A unit head designates users of the own unit, or the unit; who is in a group is for NSS to say. */
-static int subject_inside(Registry *r, const Row *designation, const Row *scope, RegistryError *e) {
+static int subject_inside(
+        Registry *r, const Row *designation, const Row *scope, const DesignationNamed *named, RegistryError *e) {
         const char *unit = scope->values[SCOPE_UNIT].text, *value;
         _cleanup_(user_done) User user = {};
+        DesignationNamed found = {};
         SubjectKind kind;
-        int q;
+        int q = 0;
 
         if (!subject_parse(designation->values[DESIGNATION_SUBJECT].text, &kind, &value))
                 return registry_error(e, REGISTRY_E_INVALID, "subject", "subject cannot be read");
@@ -143,28 +147,33 @@ static int subject_inside(Registry *r, const Row *designation, const Row *scope,
         if (kind != SUBJECT_USER)
                 return 0;
 
-        q = registry_user(r, value, &user);
-        if (q == REGISTRY_E_NOT_FOUND)
+        if (!named) {
+                q = registry_user(r, value, &user);
+                found = (DesignationNamed){ .user_unit = user.unit, .user_retired = user.retired };
+                named = &found;
+        }
+        if (q != 0 && q != REGISTRY_E_NOT_FOUND)
+                return q;
+        if (!named->user_unit)
                 return registry_error(e, REGISTRY_E_INVALID, "subject",
                         "user \"%s\" is not registered; register the user first", shown(value).text);
-        if (q != 0)
-                return q;
-        if (user.retired)
+        if (named->user_retired)
                 return registry_error(e, REGISTRY_E_INVALID, "subject", "user \"%s\" is retired", shown(value).text);
-        if (strcmp(user.unit, unit) != 0)
+        if (strcmp(named->user_unit, unit) != 0)
                 return registry_error(e, REGISTRY_E_OUTSIDE, "subject",
                         "user \"%s\" is of unit \"%s\", and the scope is for unit \"%s\"", shown(value).text,
-                        shown(user.unit).text, shown(unit).text);
+                        shown(named->user_unit).text, shown(unit).text);
         return 0;
 }
 
-int designation_inside(Registry *r, const Row *designation, const Row *scope, RegistryError *e) {
+int designation_inside(
+        Registry *r, const Row *designation, const Row *scope, const DesignationNamed *named, RegistryError *e) {
         const char *hours = designation->values[DESIGNATION_HOURS].text, *outer = scope->values[SCOPE_HOURS].text;
         int q;
 
-        q = subject_inside(r, designation, scope, e);
+        q = subject_inside(r, designation, scope, named, e);
         if (q == 0)
-                q = terminals_inside(r, designation, scope, e);
+                q = terminals_inside(r, designation, scope, named, e);
         if (q == 0)
                 q = services_inside(r, designation, scope, e);
         if (q == 0)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -452,6 +453,14 @@ Registry *registry_free(Registry *r) {
 
 void registry_set_service_family(Registry *r, Family (*fn)(const char *service)) {
         r->service_family = fn;
+}
+
+void registry_hold_more(Registry *r, bool more) {
+        (void)execute(r->db, more ? "PRAGMA cache_size = -8192" : "PRAGMA cache_size = -256");
+        if (!more) {
+                (void)sqlite3_db_release_memory(r->db);
+                (void)malloc_trim(0);
+        }
 }
 
 sqlite3 *registry_db(Registry *r) {

@@ -37,16 +37,22 @@ enum {
         C_SCOPE_REMOTE,
         C_USED,
         C_NAME,
+        C_USER_UNIT,
+        C_USER_RETIRED,
+        C_TERMINAL_UNIT,
 };
 
 static const char review_sql[] =
         "SELECT d.id, d.uuid, d.version, d.subject, d.terminals, d.services, d.hours, d.valid_from, d.valid_until,"
         " d.remote, d.review, d.reviewed, d.reviewed_by, s.name, s.business, s.unit, s.terminals, s.services, s.hours,"
-        " s.valid_from, s.valid_until, s.remote, l.used, u.name"
+        " s.valid_from, s.valid_until, s.remote, l.used, u.name, u.unit, u.retired,"
+        " t.unit"
         " FROM designations d CROSS JOIN scopes s ON s.id = d.scope"
         " LEFT JOIN last_used l ON l.designation = d.uuid"
         " LEFT JOIN users u ON u.account = CASE WHEN d.subject GLOB 'user:*' THEN substr(d.subject, 6) END"
         " AND u.deleted = 0"
+        " LEFT JOIN terminals t ON t.name = CASE WHEN d.terminals GLOB 'name:*' THEN substr(d.terminals, 6) END"
+        " AND t.deleted = 0"
         " WHERE d.id > ?1 AND d.deleted = 0 ORDER BY d.id";
 
 ReviewOnly review_only_from_string(const char *s) {
@@ -68,6 +74,7 @@ ReviewOnly review_only_from_string(const char *s) {
 typedef struct Reviewed {
         Row designation, scope;
         const char *uuid, *name;
+        DesignationNamed named;
         int64_t used;
         bool due, overdue, ended, outside;
         RegistryError why;
@@ -122,6 +129,11 @@ static int read_row(sqlite3_stmt *s, Reviewed *ret) {
         r = column_text(s, C_UUID, &ret->uuid);
         if (r == 0)
                 r = column_text(s, C_NAME, &ret->name);
+        if (r == 0)
+                r = column_text(s, C_USER_UNIT, &ret->named.user_unit);
+        if (r == 0)
+                r = column_text(s, C_TERMINAL_UNIT, &ret->named.terminal_unit);
+        ret->named.user_retired = sqlite3_column_int(s, C_USER_RETIRED) != 0;
         ret->designation.version = sqlite3_column_int64(s, C_VERSION);
         ret->used = sqlite3_column_int64(s, C_USED);
         return r;
@@ -136,7 +148,7 @@ static int judge_row(Registry *r, const ReviewQuery *query, Reviewed *d) {
         d->ended = (until > 0 && until <= now) || (scope_until > 0 && scope_until <= now);
         d->overdue = !d->ended && review <= now;
         d->due = !d->ended && review <= now + DUE_USEC;
-        q = designation_inside(r, &d->designation, &d->scope, &d->why);
+        q = designation_inside(r, &d->designation, &d->scope, &d->named, &d->why);
         if (q < 0 || q == REGISTRY_E_UNUSABLE)
                 return q;
         d->outside = q != 0;
