@@ -243,9 +243,6 @@ static int start_login(Keishid *k, const char *boot_id) {
         LoginContext context;
         int r;
 
-        r = trusted_clock_init(&k->clock, k->registry, k->trail, k->config);
-        if (r != 0)
-                return fail_registry(k, "clock", r);
         r = session_list_new(&k->sessions, k->event, k->registry, k->trail, boot_id);
         if (r != 0)
                 return fail_registry(k, "sessions", r);
@@ -322,6 +319,10 @@ static int run(Keishid *k) {
         if (lock(k) != 0 || open_registry(k) != 0 || open_trail(k) != 0 || start_helpers(k) != 0)
                 return EXIT_FAILURE;
         refresh(k);
+        /* Before anything is recorded now: the newest entry is what the clock is held against. */
+        r = trusted_clock_init(&k->clock, k->registry, k->trail, k->config);
+        if (r != 0)
+                return fail_registry(k, "clock", r);
         r = lifecycle_started(k->registry, k->trail, k->config, pam_dir, boot_id);
         if (r != 0)
                 return fail_registry(k, "trail", r);
