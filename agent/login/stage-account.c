@@ -106,6 +106,12 @@ void account_start(Transaction *t) {
         transaction_finish(t, RESULT_SUCCESS);
 }
 
+/* The account stage was about whoever the session is for; but sudo names its target only now, and was the actor until
+ * then. The target is judged below. */
+static bool target_is_known(const Transaction *t, const Proof *p) {
+        return same(p->target, t->user) || (t->service->actor_is_ruser && same(p->target, t->actor));
+}
+
 void session_open_start(Transaction *t) {
         _cleanup_(facts_done) FactsData d = {};
         _cleanup_(event_free_p) Event *e = NULL;
@@ -117,7 +123,7 @@ void session_open_start(Transaction *t) {
 
         p = find_proof(t);
         authenticated = t->family == FAMILY_UNATTENDED || !t->service || !t->service->needs_auth ||
-                        (proof_is_of(p, t) && same(p->target, t->user));
+                        (proof_is_of(p, t) && target_is_known(t, p));
         if (authenticated && p && take_person(t, p) < 0)
                 return transaction_finish(t, RESULT_SYSTEM_ERR);
 
@@ -125,7 +131,8 @@ void session_open_start(Transaction *t) {
         if (r != 0)
                 return transaction_unusable(t);
         if (!v.granted)
-                return refuse(t, &d, &v, RESULT_SESSION_ERR);
+                /* sudo goes on after PAM_SESSION_ERR. */
+                return refuse(t, &d, &v, t->family == FAMILY_ADMIN ? RESULT_PERM_DENIED : RESULT_SESSION_ERR);
         if (t->family == FAMILY_UNATTENDED || !t->service->own_session)
                 return transaction_finish(t, RESULT_SUCCESS);
 

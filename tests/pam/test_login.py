@@ -166,6 +166,15 @@ def test_sudo_checks_actor_and_target(rig):
     assert rig.drive("sudo", JIRO, "auth", answers=[PASSWORD[JIRO]], u=JIRO)[-1] == "auth=%d" % PAM_PERM_DENIED
 
 
+def test_sudo_that_names_its_target_in_the_session_only_as_the_real_one_does_is_recorded_with_it(rig):
+    lines = rig.drive("sudo", HANAKO, "auth", "account", "user=root", "open", "close", answers=[PASSWORD[HANAKO]], u=HANAKO)
+    assert lines[1:] == ["auth=0", "account=0", "user=root=0", "open=0", "close=0"], lines
+    opened = last(rig, event="session-opened")
+    assert opened["KEISHI_ACCOUNT"] == HANAKO and opened["KEISHI_TARGET"] == "root", opened
+    lines = rig.drive("sudo", HANAKO, "auth", "account", "user=soto", "open", answers=[PASSWORD[HANAKO]], u=HANAKO)
+    assert lines[-1] == "open=%d" % PAM_PERM_DENIED, lines
+
+
 def test_sudo_without_a_password_is_refused(rig):
     assert rig.drive("sudo", "root", "account", u=HANAKO)[-1] == "account=%d" % PAM_PERM_DENIED
 
