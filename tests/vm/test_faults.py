@@ -204,7 +204,7 @@ def test_a_clock_in_2099_closes_what_is_bound_to_hours_until_a_manager_confirms_
     terminal.console_login("hanako", vt=2)
     terminal.run(f"date -s @{now}")
     keishi.console_refused(terminal, "jiro")
-    keishi.ctl_must(terminal, "kanri", "terminal", "confirm-clock", timeout=120)
+    keishi.ctl_must(terminal, "kanri", "terminal", "confirm-clock", "--reason", "compared with the radio clock", timeout=120)
     keishi.wait_trail(terminal, "clock-confirmed", account="kanri")
     terminal.console_login("jiro")
 

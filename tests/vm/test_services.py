@@ -44,7 +44,7 @@ def test_sudo_by_an_administrator_works_and_names_both(terminal):
     terminal.console_login("kanri")
     status, text = terminal.console_command("sudo id -un", [PASSWORD["kanri"]], timeout=120)
     check(status == 0 and "\nroot\n" in f"\n{text}\n", f"sudo ended with {status}: {text[-200:]!r}")
-    keishi.wait_trail(terminal, "login-granted", service="sudo", account="kanri", target="root")
+    keishi.wait_trail(terminal, "session-opened", service="sudo", account="kanri", target="root")
     check(not keishi.trail(terminal, "login-refused", service="sudo"), "a sudo that worked is in the trail as refused, too")
 
 

@@ -86,10 +86,10 @@ def console_refused(terminal, user, password=None, vt=1, timeout=90):
     def back_at_the_prompt():
         nonlocal shown, asked
         text = terminal.vt_text(vt)
-        if re.search(rf"^{re.escape(user)}@\S+[$#]", text, re.MULTILINE):
-            raise Failure(f"{user} got in")
         if re.search(named, text, re.MULTILINE):
             shown = re.split(named, text, flags=re.MULTILINE)[-1]
+        if re.search(rf"^{re.escape(user)}@\S+[$#]", shown, re.MULTILINE):
+            raise Failure(f"{user} got in")
         if not asked and re.search(r"(?i)password:\s*$", text):
             asked = True
             terminal.type_keys(f"{password}\n")
