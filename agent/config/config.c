@@ -11,8 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "config/key.h"
+#include "util/clock.h"
 #include "util/text.h"
 
 #define FILE_MAX 65536u
@@ -30,6 +32,25 @@ const char *role_to_string(Role r) {
         };
 
         return r >= 0 && r < _ROLE_MAX ? names[r] : NULL;
+}
+
+bool config_observes(const Config *c, uint64_t now_usec, bool clock_trusted) {
+        time_t now = (time_t)(now_usec / USEC_PER_SEC);
+        struct tm tm;
+
+        if (!c->observe || !clock_trusted)
+                return false;
+        tzset();
+        if (!localtime_r(&now, &tm))
+                return false;
+        return ((uint64_t)(tm.tm_year + 1900) * 100 + (uint64_t)(tm.tm_mon + 1)) * 100 + (uint64_t)tm.tm_mday <=
+               c->observe_until;
+}
+
+void config_observe_day(const Config *c, char ret[static CONFIG_DAY_TEXT_MAX]) {
+        unsigned day = (unsigned)c->observe_until;
+
+        (void)snprintf(ret, CONFIG_DAY_TEXT_MAX, "%04u-%02u-%02u", day / 10000 % 10000, day / 100 % 100, day % 100);
 }
 
 Config *config_free(Config *c) {
@@ -196,6 +217,14 @@ static int take_defaults(Source *s) {
         return 0;
 }
 
+static bool is_given(const Source *s, const char *section, const char *name) {
+        const ConfigKey *keys, *key = config_key_find(section, name);
+        size_t n;
+
+        keys = config_keys(&n);
+        return key && (s->seen & (UINT64_C(1) << (size_t)(key - keys)));
+}
+
 static int parse(Source *s, const char *text, size_t size) {
         int r;
 
@@ -205,7 +234,15 @@ static int parse(Source *s, const char *text, size_t size) {
         r = ini_parse_stream(read_line, s, take_value, s);
         if (s->r == 0 && r != 0)
                 return fail(s, r == -2 ? -ENOMEM : -EINVAL, "the line cannot be read");
-        return s->r < 0 ? s->r : take_defaults(s);
+        if (s->r < 0)
+                return s->r;
+        r = take_defaults(s);
+        if (r < 0)
+                return r;
+        s->line = 0;
+        if (s->config->observe && !is_given(s, "Policy", "ObserveUntil"))
+                return fail(s, -EINVAL, "[Policy] Mode=observe needs ObserveUntil=, the last day of it");
+        return 0;
 }
 
 /* ---- the file ---- */

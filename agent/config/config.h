@@ -44,6 +44,8 @@ typedef struct Config {
         uint64_t clock_off_usec;  /* [Clock] OffMaxSec=7776000: ahead of the last trail at start */
 
         uint64_t staff_uid_min;       /* [Policy] StaffUidMin=1000: accounts below are system accounts */
+        uint64_t observe;             /* [Policy] Mode=enforce: 1 for observe */
+        uint64_t observe_until;       /* [Policy] ObserveUntil=1970-01-01: the last day of it, as 19700101 */
         char *role_groups[_ROLE_MAX]; /* [Roles] SystemManager=keishi-system-manager … NSS groups */
 
         /* [Factors] Default=password; Console=, Locker=, Admin=, Remote=, Self=: per family; alternatives separated by
@@ -53,6 +55,12 @@ typedef struct Config {
 
         char *hash; /* SHA-256 of the file, hexadecimal: recorded when it is loaded (R31) */
 } Config;
+
+/* Whether this terminal only observes at that time. A clock that is not trusted does not prolong it. */
+bool config_observes(const Config *c, uint64_t now_usec, bool clock_trusted);
+#define CONFIG_DAY_TEXT_MAX 16u
+/* The last day on which this terminal observes, "2026-12-31". */
+void config_observe_day(const Config *c, char ret[static CONFIG_DAY_TEXT_MAX]);
 
 /* Reads `path`. On -EINVAL (content), -EPERM (owner or mode) and others *ret_error is a line for people, "path:line:
  * what", owned by the caller. */

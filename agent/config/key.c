@@ -47,6 +47,8 @@ static const ConfigKey keys[] = {
         DURATION("Clock", "OffMaxSec", clock_off_usec, MINUTE, 3650 * DAY, "7776000"),
 
         NUMBER("Policy", "StaffUidMin", staff_uid_min, 1, UINT32_MAX - 1, "1000"),
+        { "Policy", "Mode", KEY_MODE, 0, 0, "enforce", offsetof(Config, observe), _FAMILY_INVALID },
+        { "Policy", "ObserveUntil", KEY_DAY, 0, 0, "1970-01-01", offsetof(Config, observe_until), _FAMILY_INVALID },
 
         GROUP("SystemManager", ROLE_SYSTEM_MANAGER, "keishi-system-manager"),
         GROUP("UnitHead", ROLE_UNIT_HEAD, "keishi-unit-head"),
@@ -174,6 +176,37 @@ static int set_group(const ConfigKey *key, const char *value, Config *c, char **
         return set_string(key, value, c);
 }
 
+static int set_mode(const ConfigKey *key, const char *value, Config *c, char **ret_error) {
+        bool observe = strcmp(value, "observe") == 0;
+
+        if (!observe && strcmp(value, "enforce") != 0)
+                return refuse(ret_error, "%s=%s is neither enforce nor observe", key->name, value);
+        *(uint64_t *)((char *)c + key->offset) = observe;
+        return 0;
+}
+
+/* A day as the number 20261231. */
+static int set_day(const ConfigKey *key, const char *value, Config *c, char **ret_error) {
+        static const unsigned days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+        static const char form[] = "dddd-dd-dd";
+        unsigned year, month, day;
+        bool leap;
+
+        if (strlen(value) != strlen(form))
+                return refuse(ret_error, "%s=%s is not a day, as in 2026-12-31", key->name, value);
+        for (size_t i = 0; i < strlen(form); i++)
+                if (form[i] == 'd' ? value[i] < '0' || value[i] > '9' : value[i] != form[i])
+                        return refuse(ret_error, "%s=%s is not a day, as in 2026-12-31", key->name, value);
+        year = (unsigned)strtoul(value, NULL, 10);
+        month = (unsigned)strtoul(value + 5, NULL, 10);
+        day = (unsigned)strtoul(value + 8, NULL, 10);
+        leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+        if (year < 1970 || month < 1 || month > 12 || day < 1 || day > days[month - 1] + (leap && month == 2))
+                return refuse(ret_error, "%s=%s: there is no such day", key->name, value);
+        *(uint64_t *)((char *)c + key->offset) = (year * 100 + month) * 100 + day;
+        return 0;
+}
+
 static int parse_factor(const ConfigKey *key, const char *word, unsigned *mask, char **ret_error) {
         if (strcmp(word, "card") == 0 || strcmp(word, "biometric") == 0)
                 return refuse(ret_error, "%s=: this version cannot verify the factor '%s'; it can verify: password",
@@ -255,6 +288,10 @@ int config_key_set(const ConfigKey *key, const char *value, Config *c, char **re
                 return set_locale(key, value, c, ret_error);
         case KEY_GROUP:
                 return set_group(key, value, c, ret_error);
+        case KEY_MODE:
+                return set_mode(key, value, c, ret_error);
+        case KEY_DAY:
+                return set_day(key, value, c, ret_error);
         case KEY_FACTORS:
                 return set_factors(key, value, c, ret_error);
         default:

@@ -11,6 +11,8 @@ typedef enum KeyType {
         KEY_DURATION, /* seconds, or a number with ms, s, min, h, d or w; limits in microseconds */
         KEY_LOCALE,   /* the name of a locale */
         KEY_GROUP,    /* the name of an NSS group */
+        KEY_MODE,     /* enforce or observe */
+        KEY_DAY,      /* a day, 2026-12-31 */
         KEY_FACTORS,  /* alternatives separated by commas, the factors of one by spaces */
         _KEY_TYPE_MAX,
 } KeyType;

@@ -160,8 +160,22 @@ static void need_recording(const AuditFacts *facts, AuditFinding *f) {
                 number(trail, "outbox_entries"), number(looked, "first_seq"), number(looked, "last_seq"), when);
 }
 
+/* The rule refuses: a terminal on trial only records what it would have refused. */
+static void need_enforced(const AuditFacts *facts, AuditFinding *f) {
+        const char *mode = json_string(facts->status, "mode"), *day = json_string(facts->status, "observe_until");
+        uint64_t end;
+
+        if (mode && strcmp(mode, "enforce") == 0) {
+                if (day)
+                        since(f, moment_parse(day, true, &end) == 0 ? end : 0);
+                return;
+        }
+        lack(f, _("on trial until %s: what the rule refuses is recorded and let in"), day ? day : "?");
+}
+
 static void look_registered(const AuditFacts *facts, AuditFinding *f) {
         need_decisions(facts, f);
+        need_enforced(facts, f);
         need_stacks(facts, f);
         need_precondition(facts, f, "nullok");
         show(f, _("%" PRIu64 " users are registered, %" PRIu64 " of them shared IDs with %" PRIu64 " members"),
@@ -186,6 +200,7 @@ static void look_life_cycle(const AuditFacts *facts, AuditFinding *f) {
 
 static void look_scopes(const AuditFacts *facts, AuditFinding *f) {
         need_decisions(facts, f);
+        need_enforced(facts, f);
         need_clock(facts, f);
         show(f, _("%" PRIu64 " scopes, %" PRIu64 " designations"), counted(facts, "scopes"),
                 counted(facts, "designations"));
@@ -208,6 +223,7 @@ static void look_factors(const AuditFacts *facts, AuditFinding *f) {
         json_object *policy = member(facts->agent, "policy"), *factors = member(policy, "factors");
 
         need_decisions(facts, f);
+        need_enforced(facts, f);
         need_stacks(facts, f);
         need_precondition(facts, f, "nullok");
         json_object_object_foreach(factors, family, value) show(f, _("%s: %s"), family, json_object_get_string(value));
@@ -219,6 +235,7 @@ static void look_factors(const AuditFacts *facts, AuditFinding *f) {
 
 static void look_terminals(const AuditFacts *facts, AuditFinding *f) {
         need_decisions(facts, f);
+        need_enforced(facts, f);
         need_stacks(facts, f);
         need_clock(facts, f);
         show(f,
@@ -233,6 +250,7 @@ static void look_class(const AuditFacts *facts, AuditFinding *f) {
         json_object *terminal = member(facts->status, "terminal");
 
         need_decisions(facts, f);
+        need_enforced(facts, f);
         if (terminal)
                 show(f,
                         json_boolean(terminal, "external")
@@ -247,6 +265,7 @@ static void look_administrators(const AuditFacts *facts, AuditFinding *f) {
         const char *factors = json_string(member(member(facts->agent, "policy"), "factors"), "admin");
 
         need_decisions(facts, f);
+        need_enforced(facts, f);
         need_stacks(facts, f);
         show(f, _("su, sudo and polkit ask for: %s"), factors ? factors : "?");
         lack(f, "%s", _("the commands run with these rights are not in the trail in this version"));

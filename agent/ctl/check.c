@@ -63,8 +63,10 @@ static ExitCode show(const Ctl *ctl, json_object *verdict) {
                 return ctl_oom(ctl);
         }
         if (table_new(&t,
-                    (const char *const[]){
-                            granted ? _("GRANTED") : _("REFUSED"), reason_text(json_string(verdict, "reason")) },
+                    (const char *const[]){ granted                             ? _("GRANTED")
+                                           : json_boolean(verdict, "observed") ? _("REFUSED once the trial is over")
+                                                                               : _("REFUSED"),
+                            reason_text(json_string(verdict, "reason")) },
                     2) < 0)
                 return ctl_oom(ctl);
         code = line(ctl, t, _("user"), who);

@@ -112,7 +112,7 @@ static int health_counts(Table *t, json_object *agent) {
 static int show_health(const Ctl *ctl, json_object *agent) {
         _cleanup_(table_free_p) Table *t = NULL;
         json_object *clock;
-        const char *registry;
+        const char *registry, *mode;
         int r;
 
         r = table_new(&t, (const char *const[]){ _("agent"), agent ? _("running") : _("NOT RUNNING") }, 2);
@@ -123,6 +123,13 @@ static int show_health(const Ctl *ctl, json_object *agent) {
                 r = row(t, _("version"), _("%s, since %s"), json_string(agent, "version"), started);
                 if (r == 0)
                         r = health_terminal(t, agent);
+                mode = json_string(agent, "mode");
+                if (r == 0)
+                        r = mode && strcmp(mode, "observe") == 0
+                                    ? row(t, _("mode"),
+                                              _("ON TRIAL until %s: REFUSES ONLY THE RESTRICTED AND THE RETIRED"),
+                                              json_string(agent, "observe_until"))
+                                    : row(t, _("mode"), "%s", _("enforcing"));
                 registry = json_string(agent, "registry");
                 if (r == 0)
                         r = row(t, _("registry"), "%s",

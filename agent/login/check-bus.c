@@ -45,12 +45,22 @@ char *factors_to_text(const unsigned *alternatives, size_t n) {
         return text;
 }
 
+/* How other terminals are set is not known here. */
+static bool observes_there(Bus *b, const CheckQuery *q, const FactsData *d) {
+        _cleanup_(terminal_done) Terminal self = {};
+
+        if (!config_observes(b->c.config, q->now_usec, q->clock_trusted))
+                return false;
+        return !q->terminal || (registry_terminal_self(b->c.registry, &self) == 0 && d->terminal.name &&
+                                       strcmp(self.name, d->terminal.name) == 0);
+}
+
 int check_verdict(Bus *b, const CheckQuery *q, json_object **ret) {
         _cleanup_json_ json_object *o = NULL;
         _cleanup_(facts_done) FactsData d = {};
         _cleanup_free_ char *factors = NULL;
         const Service *service = service_find(q->service);
-        Verdict v = {};
+        Verdict v = {}, seen;
         int r;
 
         r = facts_collect(&d, b->c.registry, b->c.config,
@@ -73,6 +83,9 @@ int check_verdict(Bus *b, const CheckQuery *q, json_object **ret) {
                 r = facts_judge(&d, b->c.registry, &v);
         if (r != 0)
                 return r;
+        seen = v;
+        if (observes_there(b, q, &d))
+                verdict_observe(&seen, &d.facts);
         factors = factors_to_text(d.facts.alternatives, d.facts.n_alternatives);
         o = json_object_new_object();
         if (!factors || !o || json_set_boolean(o, "granted", v.granted) < 0 ||
@@ -84,6 +97,7 @@ int check_verdict(Bus *b, const CheckQuery *q, json_object **ret) {
                 json_set_string(o, "target", q->target) < 0 || json_set_string(o, "terminal", d.terminal.name) < 0 ||
                 json_set_string(o, "business", *v.business ? v.business : NULL) < 0 ||
                 json_set_string(o, "designation", *v.designation ? v.designation : NULL) < 0 ||
+                (seen.observed && json_set_boolean(o, "observed", true) < 0) ||
                 json_set_string(o, "factors", factors) < 0 || json_set_uint(o, "at", q->now_usec) < 0)
                 return -ENOMEM;
         *ret = TAKE_PTR(o);

@@ -49,6 +49,43 @@ const char *reason_text(Reason r) {
         return N_("Access was refused. Ask your system manager.");
 }
 
+const char *verdict_result(const Verdict *v) {
+        return v->observed ? "would-refuse" : v->granted ? "granted" : "refused";
+}
+
+void transaction_say_observed(Transaction *t, const Verdict *v) {
+        char text[KEISHI_TEXT_MAX], day[CONFIG_DAY_TEXT_MAX];
+
+        if (!v->observed || t->family == FAMILY_UNATTENDED || t->family == FAMILY_GREETER)
+                return;
+        config_observe_day(t->context->config, day);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+        snprintf(text, sizeof(text), text_in(t->language, N_("On trial until %s: after that this will be refused. %s")),
+                day, text_in(t->language, reason_text(v->reason)));
+#pragma GCC diagnostic pop
+        transaction_send_text(t, MESSAGE_INFORM, text);
+}
+
+void transaction_say_mode(Transaction *t) {
+        char text[KEISHI_TEXT_MAX], day[CONFIG_DAY_TEXT_MAX];
+        bool trusted;
+        uint64_t now;
+
+        trusted = trusted_clock_now(t->context->clock, &now);
+        if (!config_observes(t->context->config, now, trusted))
+                return;
+        config_observe_day(t->context->config, day);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+        snprintf(text, sizeof(text),
+                text_in(t->language,
+                        N_("This terminal is on trial until %s: access is judged and recorded, not refused.")),
+                day);
+#pragma GCC diagnostic pop
+        transaction_send_text(t, MESSAGE_INFORM, text);
+}
+
 int transaction_judge(Transaction *t, bool authenticated, FactsData *ret_data, Verdict *ret) {
         bool admin = t->family == FAMILY_ADMIN;
         FactsQuery q = {
@@ -82,6 +119,8 @@ int transaction_judge(Transaction *t, bool authenticated, FactsData *ret_data, V
                 r = facts_judge(ret_data, registry, ret);
                 if (r != 0)
                         facts_done(ret_data);
+                else if (config_observes(t->context->config, q.now_usec, q.clock_trusted))
+                        verdict_observe(ret, &ret_data->facts);
         }
         registry_view_end(registry, own);
         return r;
@@ -123,9 +162,9 @@ Event *transaction_event(Transaction *t, EventKind kind, const FactsData *d, con
         if (v) {
                 event_set(e, FIELD_BUSINESS, v->business);
                 event_set(e, FIELD_RULE, v->rule);
-                if (!v->granted)
+                if (!v->granted || v->observed)
                         event_set(e, FIELD_REASON, reason_to_string(v->reason));
-                event_set(e, FIELD_RESULT, v->granted ? "granted" : "refused");
+                event_set(e, FIELD_RESULT, verdict_result(v));
         }
         event_set(e, FIELD_FACTORS, t->factors & FACTOR_PASSWORD ? "password" : "none");
         event_set_uint(e, FIELD_PID, (uint64_t)t->peer.process.pid);

@@ -194,7 +194,11 @@ static void judge(Check *k, const Account *account) {
         /* The target's NSS entry was looked at when the session was opened; its registration is what can change. */
         if (k->target && !d.facts.target_registered)
                 d.facts.target_system = true;
-        if (facts_judge(&d, e->c.registry, &v) != 0 || v.granted || !reason_ends(v.reason))
+        if (facts_judge(&d, e->c.registry, &v) != 0)
+                return;
+        if (config_observes(e->c.config, q.now_usec, q.clock_trusted))
+                verdict_observe(&v, &d.facts);
+        if (v.granted || !reason_ends(v.reason))
                 return;
         end_account(k, account, &d, &v);
 }

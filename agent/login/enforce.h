@@ -17,7 +17,8 @@
  * retirement, transfer or the end of a designation is ended: lingering is switched off, logind ends the user's
  * sessions and manager, systemd kills the user's slice, and the helper keishi-end kills whatever else runs under the
  * uid (cron, at), again and again until nothing is left. Hours that are over, a doubtful clock or a registry that
- * cannot be read end nobody. */
+ * cannot be read end nobody; a terminal that only observes ends the restricted
+ * and the retired. */
 
 typedef struct Enforcer Enforcer;
 

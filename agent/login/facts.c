@@ -99,6 +99,7 @@ int facts_collect(FactsData *ret, Registry *registry, const Config *config, cons
         f->account = q->account;
         /* A registered account that NSS does not know, or that NSS gives root's uid, is nobody. */
         f->registered = d.user.uuid && q->nss && q->nss->uid != 0;
+        f->known = q->nss != NULL;
         f->system_account = !d.user.uuid && q->nss && q->nss->uid < config->staff_uid_min;
         f->retired = d.user.retired;
         f->restriction = d.restriction;

@@ -82,9 +82,14 @@ static int append(Trail *trail, EventKind kind, const char *path, const char *ha
 static int record_started(
         Registry *registry, Trail *trail, const Config *config, const char *pam_dir, const char *boot_id) {
         _cleanup_free_ char *running = NULL, *seen = NULL;
-        char hash[65] = "";
+        char hash[65] = "", day[CONFIG_DAY_TEXT_MAX], observe[96] = "";
         int r;
 
+        if (config->observe) {
+                config_observe_day(config, day);
+                (void)snprintf(observe, sizeof(observe),
+                        "Mode=observe until %s: refuses only the restricted and the retired", day);
+        }
         r = registry_meta_get(registry, META_RUNNING, &running);
         if (r != 0 && r != REGISTRY_E_NOT_FOUND)
                 return r;
@@ -99,7 +104,7 @@ static int record_started(
         if (r == 0)
                 r = append(trail, EVENT_AGENT_STARTED, NULL, NULL, "keishid " KEISHI_VERSION);
         if (r == 0)
-                r = append(trail, EVENT_POLICY_LOADED, KEISHI_CONFIG_FILE, config->hash, NULL);
+                r = append(trail, EVENT_POLICY_LOADED, KEISHI_CONFIG_FILE, config->hash, observe);
         if (r != 0)
                 return r;
 

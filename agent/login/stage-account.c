@@ -99,6 +99,8 @@ void account_start(Transaction *t) {
                         return transaction_unusable(t);
         }
 
+        if (!p)
+                transaction_say_observed(t, &v); /* else it was said when the factors were given */
         if (p && proof_set_target(p, t->user) < 0)
                 return transaction_finish(t, RESULT_SYSTEM_ERR);
         if (p)
@@ -141,7 +143,8 @@ void session_open_start(Transaction *t) {
         event_set(e, FIELD_USER_UNIT, d.user.unit);
         event_set(e, FIELD_BUSINESS, v.business);
         event_set(e, FIELD_RULE, v.rule);
-        event_set(e, FIELD_RESULT, "granted");
+        event_set(e, FIELD_REASON, v.observed ? reason_to_string(v.reason) : NULL);
+        event_set(e, FIELD_RESULT, verdict_result(&v));
         event_set(e, FIELD_SEAT, t->peer.seat ? t->peer.seat : (t->peer.vt > 0 ? "seat0" : NULL));
         event_set(e, FIELD_FACTORS, t->factors & FACTOR_PASSWORD ? "password" : "none");
         event_set_uint(e, FIELD_PID, (uint64_t)t->peer.process.pid);

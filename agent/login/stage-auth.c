@@ -67,6 +67,7 @@ void auth_start(Transaction *t) {
                 t->answered_usec = clock_usec(CLOCK_BOOTTIME);
                 return fail_locked(t);
         }
+        transaction_say_mode(t);
         transaction_prompt(t, STATE_PASSWORD, PROMPT_PASSWORD, N_("Password: "));
 }
 
@@ -141,6 +142,7 @@ static void grant(Transaction *t, const FactsData *d, const Verdict *v) {
                 proof_remove(&t->context->proofs, p);
                 return transaction_finish(t, RESULT_SYSTEM_ERR);
         }
+        transaction_say_observed(t, v);
         transaction_finish(t, RESULT_SUCCESS);
 }
 

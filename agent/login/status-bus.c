@@ -100,6 +100,20 @@ static int add_clock(Bus *b, json_object *o) {
         return json_set(o, "clock", TAKE_PTR(clock));
 }
 
+static int add_mode(Bus *b, json_object *o) {
+        const Config *c = b->c.config;
+        bool observes = config_observes(
+                c, clock_usec(CLOCK_REALTIME), !b->c.clock_trusted || b->c.clock_trusted(b->c.userdata));
+        char day[CONFIG_DAY_TEXT_MAX];
+
+        if (json_set_string(o, "mode", observes ? "observe" : "enforce") < 0)
+                return -ENOMEM;
+        if (!c->observe)
+                return 0;
+        config_observe_day(c, day);
+        return json_set_string(o, "observe_until", day);
+}
+
 int status_bus_status(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         _cleanup_json_ json_object *o = json_object_new_object();
         _cleanup_free_ char *setup = NULL;
@@ -126,7 +140,9 @@ int status_bus_status(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                 return r;
         if (r != 0 && json_object_object_add(o, "trail", NULL) < 0)
                 return -ENOMEM;
-        r = add_clock(b, o);
+        r = add_mode(b, o);
+        if (r == 0)
+                r = add_clock(b, o);
         return r < 0 ? r : bus_reply_json(m, o);
 }
 

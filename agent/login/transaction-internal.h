@@ -97,6 +97,12 @@ void password_start(Transaction *t);
 /* describe.c */
 /* Collects facts and judges; r as facts_judge(). *ret_data is to be freed by facts_done(). */
 int transaction_judge(Transaction *t, bool authenticated, FactsData *ret_data, Verdict *ret);
+/* granted, refused, or would-refuse: what a trail says of a verdict. */
+const char *verdict_result(const Verdict *v);
+/* Tells the person what will be refused once the terminal no longer only observes; nothing for other verdicts. */
+void transaction_say_observed(Transaction *t, const Verdict *v);
+/* Tells whoever is there that the terminal only observes, when it does: the same to everybody (law 5). */
+void transaction_say_mode(Transaction *t);
 /* A new entry with all that is known of the call; NULL when out of memory. */
 Event *transaction_event(Transaction *t, EventKind kind, const FactsData *d, const Verdict *v);
 /* Records a refusal; never fails. `v` may be NULL: then `reason` and the rule "default" stand. */

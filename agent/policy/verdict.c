@@ -241,3 +241,18 @@ bool verdict_offer(Verdict *v, const Facts *f, const Candidate *c) {
         set_text(v->designation, sizeof(v->designation), c->designation);
         return v->granted;
 }
+
+void verdict_observe(Verdict *v, const Facts *f) {
+        if (v->granted || !f->account || !f->known)
+                return;
+        if (f->restriction)
+                (void)refuse(v, REASON_RESTRICTED, f->restriction);
+        else if (f->retired)
+                (void)refuse(v, REASON_RETIRED, NULL);
+        else if (f->target_restriction || f->target_retired)
+                (void)refuse(v, REASON_TARGET, f->target_restriction);
+        else {
+                v->granted = v->observed = true;
+                v->designation[0] = '\0'; /* none is used */
+        }
+}

@@ -67,6 +67,7 @@ typedef struct Facts {
 
         /* the person who acts (subject of designations) */
         const char *account;
+        bool known;          /* NSS knows it */
         bool system_account; /* NSS knows it with a uid below the first staff uid, and it is not registered */
         bool registered;
         bool retired;
@@ -150,6 +151,7 @@ typedef struct Verdict {
         Reason reason;
         char rule[64]; /* "designation:UUID", "restriction:UUID", "service:cron" or "default"; of a refusal by class,
                         * period, hours or clock, the designation that came closest */
+        bool observed; /* granted only because the terminal observes: reason and rule are those of the refusal */
         char business[128];   /* of that designation, or empty */
         char designation[40]; /* its uuid, or empty */
 } Verdict;
@@ -177,3 +179,8 @@ Next verdict_begin(Verdict *v, const Facts *f);
  * `remote` asks for Candidate.remote and a list that names the service or @remote, beside the service itself being
  * listed. While the clock is not trusted, what has hours, from or until does not match. */
 bool verdict_offer(Verdict *v, const Facts *f, const Candidate *c);
+
+/* What a terminal that only observes (試行) makes of a verdict: a refusal becomes a grant that says what would have
+ * been refused and why. It stays a refusal for who is retired or restricted, or acts as such an account, whatever the
+ * reason was before; and for a name that NSS does not know. A grant is left as it is. */
+void verdict_observe(Verdict *v, const Facts *f);

@@ -63,7 +63,9 @@ size_t entry_message(const EntryHead *head, const Event *e, char ret[static ENTR
         if (origin && strncmp(origin, "host:", 5) == 0)
                 add_part(&m, " from ", origin + 5, "");
         if (account) {
-                add(&m, ": ");
+                const char *result = e->fields[FIELD_RESULT];
+
+                add(&m, result && strcmp(result, "would-refuse") == 0 ? ": would be refused: " : ": ");
                 add(&m, reason ? reason : kind->message);
         } else
                 add_part(&m, ": ", reason, "");

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -206,6 +207,30 @@ static void test_factors_that_this_version_cannot_verify_are_refused(void **stat
         assert_refused("[Factors]\nGreeter=password\n", 2, "there is no key");
 }
 
+static void test_a_trial_needs_its_last_day_and_ends_with_it(void **state) {
+        _cleanup_(config_free_p) Config *c = load("[Policy]\nMode=observe\nObserveUntil=2026-12-31\n"),
+                                        *plain = load("");
+        char day[CONFIG_DAY_TEXT_MAX];
+        struct tm tm = { .tm_year = 127, .tm_mday = 1, .tm_isdst = -1 }; /* midnight after it */
+        uint64_t end = (uint64_t)mktime(&tm) * USEC_PER_SEC;
+
+        config_observe_day(c, day);
+        assert_string_equal(day, "2026-12-31");
+        assert_true(config_observes(c, end - 1, true));
+        assert_false(config_observes(c, end, true));
+        assert_false(config_observes(c, end - 1, false));
+        assert_false(config_observes(plain, 0, true));
+
+        assert_refused("[Policy]\nMode=observe\n", 0, "needs ObserveUntil=");
+        assert_refused("[Policy]\nMode=Observe\n", 2, "neither enforce nor observe");
+        assert_refused("[Policy]\nObserveUntil=2026-02-30\n", 2, "no such day");
+        assert_refused("[Policy]\nObserveUntil=2100-02-29\n", 2, "no such day");
+        config_free(load("[Policy]\nObserveUntil=2028-02-29\n"));
+        assert_refused("[Policy]\nObserveUntil=2026-13-01\n", 2, "no such day");
+        assert_refused("[Policy]\nObserveUntil=2026-1-1\n", 2, "not a day");
+        assert_refused("[Policy]\nObserveUntil=tomorrow!!\n", 2, "not a day");
+}
+
 static void test_lines_that_inih_would_misread_are_refused(void **state) {
         char text[512];
 
@@ -372,6 +397,7 @@ int main(void) {
                 T(test_bad_numbers_and_durations_are_refused),
                 T(test_bad_names_are_refused),
                 T(test_factors_that_this_version_cannot_verify_are_refused),
+                T(test_a_trial_needs_its_last_day_and_ends_with_it),
                 T(test_lines_that_inih_would_misread_are_refused),
                 T(test_a_line_as_long_as_allowed_is_read_whole),
                 T(test_the_first_error_is_told),

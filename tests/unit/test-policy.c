@@ -19,6 +19,7 @@ static Facts facts(void) {
                 .family = FAMILY_CONSOLE,
                 .authenticated = true,
                 .account = "hanako",
+                .known = true,
                 .registered = true,
                 .unit = "会計課",
                 .terminal = "KEIRI-01",
@@ -818,6 +819,91 @@ static void names_go_both_ways(void **state) {
         assert_null(reason_to_string(_REASON_MAX));
 }
 
+/* ---- a terminal on trial ---- */
+
+static Verdict observe(const Facts *f, const Candidate *candidates, size_t n) {
+        Verdict v = decide(f, candidates, n);
+
+        verdict_observe(&v, f);
+        return v;
+}
+
+static void on_trial_a_refusal_is_let_in_with_its_real_rule_and_reason(void **state) {
+        Candidate c = candidate();
+        Facts f = facts();
+        Verdict v;
+
+        v = observe(&f, &c, 1);
+        assert_true(v.granted);
+        assert_false(v.observed);
+        assert_int_equal(v.reason, REASON_GRANTED);
+
+        v = observe(&f, NULL, 0);
+        assert_true(v.granted && v.observed);
+        assert_int_equal(v.reason, REASON_DEFAULT);
+        assert_string_equal(v.rule, "default");
+
+        c.bounds.hours = "sat 09:00-12:00";
+        v = observe(&f, &c, 1);
+        assert_true(v.granted && v.observed);
+        assert_int_equal(v.reason, REASON_HOURS);
+        assert_string_equal(v.rule, "designation:d-1");
+        assert_string_equal(v.designation, "");
+
+        f.authenticated = false;
+        assert_int_equal(observe(&f, &c, 1).reason, REASON_NOT_AUTHENTICATED);
+        assert_true(observe(&f, &c, 1).observed);
+        f.terminal = NULL;
+        assert_true(observe(&f, &c, 1).observed);
+        f.registered = false;
+        assert_true(observe(&f, &c, 1).observed);
+        f.family = _FAMILY_INVALID;
+        assert_true(observe(&f, &c, 1).observed);
+}
+
+static void on_trial_the_restricted_and_the_retired_stay_out_whatever_else_is_wrong(void **state) {
+        for (unsigned i = 0; i < 8; i++) {
+                Facts f = facts();
+                Verdict v;
+
+                if (i & 1)
+                        f.terminal = NULL;
+                if (i & 2)
+                        f.registered = false;
+                if (i & 4)
+                        f.family = _FAMILY_INVALID;
+                f.restriction = "r-1";
+                v = observe(&f, NULL, 0);
+                assert_false(v.granted || v.observed);
+                assert_int_equal(v.reason, REASON_RESTRICTED);
+                assert_string_equal(v.rule, "restriction:r-1");
+                f.restriction = NULL;
+                f.retired = true;
+                v = observe(&f, NULL, 0);
+                assert_false(v.granted || v.observed);
+                assert_int_equal(v.reason, REASON_RETIRED);
+                f.retired = false;
+                f.target = "root";
+                f.target_retired = true;
+                assert_int_equal(observe(&f, NULL, 0).reason, REASON_TARGET);
+                f.target_retired = false;
+                f.target_restriction = "r-2";
+                v = observe(&f, NULL, 0);
+                assert_false(v.granted);
+                assert_string_equal(v.rule, "restriction:r-2");
+        }
+}
+
+static void on_trial_a_name_that_nss_does_not_know_is_nobody(void **state) {
+        Facts f = facts();
+
+        f.known = f.registered = false;
+        assert_false(observe(&f, NULL, 0).granted);
+        f.known = true;
+        f.account = NULL;
+        assert_false(observe(&f, NULL, 0).granted);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(each_rule_gives_its_reason),
@@ -827,6 +913,9 @@ int main(void) {
                 cmocka_unit_test(the_most_telling_reason_is_kept),
                 cmocka_unit_test(a_final_refusal_stays_one_whatever_is_offered),
                 cmocka_unit_test(a_grant_stays_one),
+                cmocka_unit_test(on_trial_a_refusal_is_let_in_with_its_real_rule_and_reason),
+                cmocka_unit_test(on_trial_the_restricted_and_the_retired_stay_out_whatever_else_is_wrong),
+                cmocka_unit_test(on_trial_a_name_that_nss_does_not_know_is_nobody),
                 cmocka_unit_test(long_names_are_cut_and_terminated),
                 cmocka_unit_test(patterns_know_star_and_question_mark_only),
                 cmocka_unit_test(names_go_both_ways),
