@@ -347,6 +347,25 @@ def test_a_doubtful_clock_is_told_and_marks_nothing(o):
 
 
 @office
+def test_a_clock_that_jumps_across_a_review_date_opens_closes_and_marks_nothing(o):
+    o.write("clock", "0\n")
+    restart(o)
+    row = review(o, KACHO)["user:hanako"]
+    deputy(o, KACHO, "100002")
+    o.write("clock", "%d\n" % (86400 * 500))
+    wait_for("the agent to notice", lambda: not o.json(KACHO, "access", "review")["clock_trusted"])
+    assert "overdue" in review(o, KACHO)["user:hanako"]["state"]
+    assert enters(o, HANAKO)  # a review that is overdue is a duty of the unit head, not the end of a right
+    o.refused(TARO, "designation", "list", says="none of the roles")
+    o.refused(KACHO, "access", "reviewed", row["uuid"], code=UNAVAILABLE)
+    o.write("clock", "0\n")
+    o.done(KANRI, "terminal", "confirm-clock", "--reason", "電波時計で確認")
+    assert review(o, KACHO, "--overdue") == {} and review(o, KACHO)["user:hanako"]["review"] == row["review"]
+    o.done(TARO, "designation", "list")
+    o.done(KACHO, "access", "reviewed", row["uuid"])
+
+
+@office
 def test_what_falls_outside_a_narrowed_scope_stops_at_once_and_is_listed(o):
     assert enters(o, HANAKO)
     assert review(o, KACHO, "--outside") == {}
@@ -394,6 +413,24 @@ def test_the_slower_of_two_administrators_is_told_who_was_faster(o):
     assert r.returncode == INVALID and "changed meanwhile" in r.stderr and KANRI + " changed" in r.stderr and "version %d" % (int(version) + 1) in r.stderr, r
     assert o.json(KANRI, "user", "show", TARO)["name"] == "甲"
     o.refused(SEKININ, "user", "change", TARO, "--name", "乙", "--version", "x", code=USAGE)
+
+
+@office
+def test_two_system_owners_cannot_retire_each_other(o):
+    with open(o.path("etc/group")) as f:
+        groups = f.read()
+    with open(o.path("etc/group"), "w") as f:
+        f.write(groups.replace(":" + SEKININ + "\n", ":" + SEKININ + "," + SOMU + "\n", 1))
+    restart(o)
+    o.polkit_says("hold")
+    waiting = [o.start(who, "user", "retire", whom, "--reason", "x") for who, whom in ((SEKININ, SOMU), (SOMU, SEKININ))]
+    wait_for("the questions", lambda: len(o.polkit_asked()) >= 1)
+    o.polkit_says("yes")
+    codes = sorted(p.wait(30) for p in waiting)
+    for p in waiting:
+        p.communicate()
+    assert codes == [DONE, REFUSED], codes
+    assert o.sql("SELECT count(*) FROM users WHERE account IN (?, ?) AND retired = 0", SEKININ, SOMU) == [(1,)]
 
 
 @office

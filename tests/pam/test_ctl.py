@@ -74,6 +74,12 @@ class Office(Rig):
             raise AssertionError(r.stderr)
         return r
 
+    def start(self, who, *arguments):
+        """The same without waiting for it."""
+        env = dict(self.names(), DBUS_SYSTEM_BUS_ADDRESS=self.bus_address)
+        return subprocess.Popen([BUILD + "/agent/ctl/keishictl", *arguments], env=env, user=UIDS[who], group=UIDS[who], extra_groups=[], stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
     def done(self, who, *arguments, **options):
         r = self.ctl(who, *arguments, **options)
         assert r.returncode == DONE, (who, arguments, r.returncode, r.stdout, r.stderr)
