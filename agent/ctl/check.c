@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
-#include "ctl/ctl.h"
+#include "ctl/check.h"
 #include "ctl/moment.h"
 #include "ctl/table.h"
 #include "registry/registry.h"
@@ -15,6 +15,7 @@ static const OptionSpec options[] = {
         { "terminal", N_("NAME"), N_("on this terminal (the one here)") },
         { "at", N_("TIME"), N_("at this time (now)") },
         { "remote", NULL, N_("from another machine") },
+        { "all", N_("FILE"), N_("answer for a list, CSV: user,terminal[,service]") },
         {},
 };
 
@@ -38,11 +39,17 @@ static const struct {
         { "class", N_("the class or the external line of the terminal forbids this business") },
 };
 
-static const char *reason_text(const char *reason) {
+const char *check_reason_text(const char *reason) {
         for (size_t i = 0; i < ELEMENTSOF(reasons); i++)
                 if (reason && strcmp(reason, reasons[i].reason) == 0)
                         return _(reasons[i].text);
         return reason ? reason : "";
+}
+
+const char *check_verdict_text(json_object *verdict) {
+        if (json_boolean(verdict, "granted"))
+                return _("GRANTED");
+        return json_boolean(verdict, "observed") ? _("REFUSED once the trial is over") : _("REFUSED");
 }
 
 static ExitCode line(const Ctl *ctl, Table *t, const char *label, const char *text) {
@@ -54,7 +61,6 @@ static ExitCode line(const Ctl *ctl, Table *t, const char *label, const char *te
 static ExitCode show(const Ctl *ctl, json_object *verdict) {
         _cleanup_(table_free_p) Table *t = NULL;
         _cleanup_free_ char *who = NULL;
-        bool granted = json_boolean(verdict, "granted");
         const char *name = json_string(verdict, "name"), *account = json_string(verdict, "account");
         ExitCode code;
 
@@ -63,10 +69,8 @@ static ExitCode show(const Ctl *ctl, json_object *verdict) {
                 return ctl_oom(ctl);
         }
         if (table_new(&t,
-                    (const char *const[]){ granted                             ? _("GRANTED")
-                                           : json_boolean(verdict, "observed") ? _("REFUSED once the trial is over")
-                                                                               : _("REFUSED"),
-                            reason_text(json_string(verdict, "reason")) },
+                    (const char *const[]){
+                            check_verdict_text(verdict), check_reason_text(json_string(verdict, "reason")) },
                     2) < 0)
                 return ctl_oom(ctl);
         code = line(ctl, t, _("user"), who);
@@ -87,24 +91,18 @@ static ExitCode show(const Ctl *ctl, json_object *verdict) {
         return table_print(t, stdout) < 0 ? CTL_FAILED : CTL_DONE;
 }
 
-static ExitCode check(Ctl *ctl, const Verb *verb, const Args *args) {
+static ExitCode check_one(Ctl *ctl, const Args *args, const uint64_t *at) {
         _cleanup_json_ json_object *request = json_object_new_object(), *verdict = NULL;
-        const char *at = args_get(args, "at"), *text;
-        uint64_t usec;
+        const char *text;
         ExitCode code;
 
         if (!request || json_set_string(request, "user", args->positional[0]) < 0 ||
                 json_set_string(request, "service", args_get(args, "service")) < 0 ||
                 json_set_string(request, "target", args_get(args, "target")) < 0 ||
                 json_set_string(request, "terminal", args_get(args, "terminal")) < 0 ||
-                (args_has(args, "remote") && json_set_boolean(request, "remote", true) < 0))
+                (args_has(args, "remote") && json_set_boolean(request, "remote", true) < 0) ||
+                (at && json_set_uint(request, "at", *at) < 0))
                 return ctl_oom(ctl);
-        if (at) {
-                if (moment_parse(at, false, &usec) < 0)
-                        return ctl_error(ctl, CTL_USAGE, _("\"%s\" is not a time, as in \"2026-03-31 17:15\""), at);
-                if (json_set_uint(request, "at", usec) < 0)
-                        return ctl_oom(ctl);
-        }
         text = json_text(request);
         if (!text)
                 return ctl_oom(ctl);
@@ -117,8 +115,24 @@ static ExitCode check(Ctl *ctl, const Verb *verb, const Args *args) {
         return json_boolean(verdict, "granted") ? CTL_DONE : CTL_REFUSED;
 }
 
+static ExitCode check(Ctl *ctl, const Verb *verb, const Args *args) {
+        const char *at = args_get(args, "at"), *all = args_get(args, "all");
+        uint64_t usec;
+
+        if (at && moment_parse(at, false, &usec) < 0)
+                return ctl_error(ctl, CTL_USAGE, _("\"%s\" is not a time, as in \"2026-03-31 17:15\""), at);
+        if (!all && args->n_positional == 0)
+                return ctl_error(ctl, CTL_USAGE, "%s", _("name a user, or a list with --all FILE"));
+        if (!all)
+                return check_one(ctl, args, at ? &usec : NULL);
+        if (args->n_positional > 0 || args_has(args, "service") || args_has(args, "target") ||
+                args_has(args, "terminal") || args_has(args, "remote"))
+                return ctl_error(ctl, CTL_USAGE, "%s", _("with --all the list says whom, where and by what"));
+        return check_all(ctl, all, at ? &usec : NULL);
+}
+
 const Verb check_verbs[] = {
-        { "check", NULL, N_("USER"), N_("say whether a user would be let in, and by which rule"), 1, 1, options, check,
+        { "check", NULL, N_("USER"), N_("say whether a user would be let in, and by which rule"), 0, 1, options, check,
                 _NOUN_INVALID },
         {},
 };

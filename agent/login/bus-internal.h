@@ -88,6 +88,7 @@ int staff_bus_retire(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int access_bus_review(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int access_bus_reviewed(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int check_bus_check(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int check_bus_check_all(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int attempt_bus_list(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int attempt_bus_release(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int audit_bus_audit(sd_bus_message *m, void *userdata, sd_bus_error *error);

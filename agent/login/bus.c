@@ -141,6 +141,8 @@ static const sd_bus_vtable vtable[] = {
                 access_bus_reviewed, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Check", SD_BUS_ARGS("s", request), SD_BUS_RESULT("s", verdict), check_bus_check,
                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("CheckAll", SD_BUS_ARGS("s", requests), SD_BUS_RESULT("s", verdicts),
+                check_bus_check_all, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("AttemptList", SD_BUS_ARGS("s", account), SD_BUS_RESULT("s", attempts),
                 attempt_bus_list, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("AttemptRelease", SD_BUS_ARGS("s", account, "s", origin, "s", reason),

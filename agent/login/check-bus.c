@@ -10,6 +10,9 @@
  * a role, and for people about themselves. The request is a JSON object of user, and optionally service (login),
  * target, terminal (this one), at (microseconds; now) and remote. */
 
+/* Of one call: they are judged in one go, while nothing else is. */
+#define CHECK_ALL_MAX 1000u
+
 static const char *const request_fields[] = { "user", "service", "target", "terminal", "at", "remote", NULL };
 
 char *factors_to_text(const unsigned *alternatives, size_t n) {
@@ -104,28 +107,39 @@ int check_verdict(Bus *b, const CheckQuery *q, json_object **ret) {
         return 0;
 }
 
-static int on_resolved(Bus *b, sd_bus_message *m, json_object *request, const Resolved *found, size_t n) {
-        _cleanup_json_ json_object *verdict = NULL;
+/* The query of a request, about the account (and target) that NSS was asked about. */
+static CheckQuery make_query(Bus *b, json_object *request, const Resolved *user, const Resolved *target) {
         const char *service = json_string(request, "service");
+        json_object *at;
         CheckQuery q = {
-                .account = found[0].name,
-                .nss = found[0].account,
-                .target = n > 1 ? found[1].name : NULL,
-                .target_nss = n > 1 ? found[1].account : NULL,
+                .account = user->name,
+                .nss = user->account,
+                .target = target ? target->name : NULL,
+                .target_nss = target ? target->account : NULL,
                 .service = service ? service : "login",
                 .terminal = json_string(request, "terminal"),
                 .remote = json_boolean(request, "remote"),
                 .now_usec = clock_usec(CLOCK_REALTIME),
                 .clock_trusted = !b->c.clock_trusted || b->c.clock_trusted(b->c.userdata),
         };
-        json_object *at;
+
+        if (json_object_object_get_ex(request, "at", &at))
+                q.now_usec = json_object_get_uint64(at);
+        return q;
+}
+
+static int refuse_unavailable(sd_bus_message *m) {
+        return bus_refuse(m, "Unavailable", N_("The name service does not answer; try again later"));
+}
+
+static int on_resolved(Bus *b, sd_bus_message *m, json_object *request, const Resolved *found, size_t n) {
+        _cleanup_json_ json_object *verdict = NULL;
+        CheckQuery q = make_query(b, request, &found[0], n > 1 ? &found[1] : NULL);
         int r;
 
         for (size_t i = 0; i < n; i++)
                 if (found[i].r == LOOKUP_E_UNAVAILABLE)
-                        return bus_refuse(m, "Unavailable", N_("The name service does not answer; try again later"));
-        if (json_object_object_get_ex(request, "at", &at))
-                q.now_usec = json_object_get_uint64(at);
+                        return refuse_unavailable(m);
         r = check_verdict(b, &q, &verdict);
         return r != 0 ? bus_refuse_registry(m, r, NULL) : bus_reply_json(m, verdict);
 }
@@ -178,6 +192,64 @@ static int do_check(Bus *b, sd_bus_message *m, const Caller *caller) {
                 }
         }
         return resolve(b, m, request, names, names[1] ? 2 : 1, on_resolved);
+}
+
+static int on_all_resolved(Bus *b, sd_bus_message *m, json_object *requests, const Resolved *found, size_t n) {
+        _cleanup_json_ json_object *verdicts = json_object_new_array();
+
+        if (!verdicts)
+                return -ENOMEM;
+        for (size_t i = 0; i < n; i++) {
+                CheckQuery q = make_query(b, json_object_array_get_idx(requests, i), &found[i], NULL);
+                json_object *verdict = NULL;
+                int r;
+
+                if (found[i].r == LOOKUP_E_UNAVAILABLE)
+                        return refuse_unavailable(m);
+                r = check_verdict(b, &q, &verdict);
+                if (r != 0)
+                        return bus_refuse_registry(m, r, NULL);
+                if (json_object_array_add(verdicts, verdict) < 0) {
+                        json_object_put(verdict);
+                        return -ENOMEM;
+                }
+        }
+        return bus_reply_json(m, verdicts);
+}
+
+static int do_check_all(Bus *b, sd_bus_message *m, const Caller *caller) {
+        _cleanup_json_ json_object *requests = NULL;
+        const char *names[CHECK_ALL_MAX], *text;
+        size_t n;
+        int r;
+
+        r = sd_bus_message_read(m, "s", &text);
+        if (r < 0)
+                return r;
+        if (json_parse_text(text, &requests) < 0 || !json_object_is_type(requests, json_type_array))
+                return bus_refuse(m, "Invalid", N_("The requests are not a JSON array"));
+        n = json_object_array_length(requests);
+        if (n > CHECK_ALL_MAX)
+                return bus_refuse(m, "Invalid", N_("These are too many requests in one call"));
+        for (size_t i = 0; i < n; i++) {
+                json_object *request = json_object_array_get_idx(requests, i);
+                const char *wrong;
+
+                if (!json_object_is_type(request, json_type_object))
+                        return bus_refuse(m, "Invalid", N_("The request is not a JSON object"));
+                wrong = request_wrong(request);
+                if (!wrong && json_string(request, "target"))
+                        wrong = N_("The request has an unknown member");
+                if (wrong)
+                        return bus_refuse(m, "Invalid", "%s", wrong);
+                names[i] = json_string(request, "user");
+        }
+        return resolve(b, m, requests, names, n, on_all_resolved);
+}
+
+int check_bus_check_all(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        return authorize(userdata, m,
+                &(Ask){ .method = "CheckAll", .action = ACTION_READ, .roles = ROLES_ALL, .fn = do_check_all });
 }
 
 int check_bus_check(sd_bus_message *m, void *userdata, sd_bus_error *error) {

@@ -7,10 +7,11 @@ import html.parser
 import json
 import os
 import sqlite3
+import subprocess
 import sys
 
-from rig import HANAKO, has_other_users, rig_main
-from test_ctl import DONE, ETSURAN, FAILED, KACHO, KANRI, REFUSED, SEKININ, UNAVAILABLE, USAGE, last, office
+from rig import HANAKO, TARO, has_other_users, rig_main
+from test_ctl import DONE, ETSURAN, FAILED, INVALID, KACHO, KANRI, REFUSED, SEKININ, UIDS, UNAVAILABLE, USAGE, last, office
 
 
 def activate(o):
@@ -127,6 +128,57 @@ def test_html_needs_nothing_but_itself_and_takes_no_markup_from_what_it_shows(o)
     assert "<script>alert(1)" in page.text and "R35" in page.text and "T01" in page.text and "@media print" in source
     r = o.ctl(ETSURAN, "audit", "--root", o.root, "--output", o.dir + "/nowhere/x")
     assert r.returncode == FAILED and "nowhere" in r.stderr, r
+
+
+def listed(o, text, *arguments, who=KANRI, encoding="utf-8", code=REFUSED):
+    path = o.dir + "/list.csv"
+    with open(path, "wb") as f:
+        f.write(text.encode(encoding))
+    r = o.ctl(who, "check", "--all", path, *arguments)
+    assert r.returncode == code, (r.returncode, r.stdout, r.stderr)
+    return r
+
+
+@office
+def test_check_all_gives_each_line_the_verdict_that_check_gives(o):
+    r = listed(o, "user,terminal,service\r\nhanako,,\r\ntaro,T01,login\r\n\r\nhanako,T99,\r\nhanako,,sshd\r\nnobody-such,T01,login\r\n", "--json", encoding="utf-8-sig")
+    verdicts = json.loads(r.stdout)
+    assert [(v["line"], v["granted"], v["reason"]) for v in verdicts] == [(2, True, "granted"), (3, False, "default"), (5, False, "terminal-unknown"), (6, False, "remote-closed"),
+                                                                          (7, False, "unregistered")], verdicts
+    one = json.loads(o.ctl(KANRI, "check", TARO, "--json").stdout)
+    assert {k: v for k, v in verdicts[1].items() if k not in ("line", "at")} == {k: v for k, v in one.items() if k != "at"}
+    text = listed(o, "hanako,T01\ntaro,T01\n").stdout
+    assert "山田花子" in text and "2 looked at, 1 refused" in text, text
+    listed(o, "hanako,T01\n", code=DONE)
+    assert "0 looked at" in listed(o, "", code=DONE).stdout
+    o.done(KACHO, "designation", "add", "--scope", "会計", "--subject", "user:taro", "--hours", "mon-fri 08:30-17:15")
+    listed(o, "taro,T01\n", "--at", "2026-04-01 09:00", code=DONE)
+    assert json.loads(listed(o, "taro,T01\n", "--at", "2026-04-04 09:00", "--json").stdout)[0]["reason"] == "hours"
+
+
+@office
+def test_check_all_says_where_a_list_is_wrong_and_answers_only_who_holds_a_role(o):
+    for text, says in (("hanako,T01\n\"taro,T01", ":2, column 1"), ("hanako,T01,login,x\n", "column 4"), ("hanako,T01\nta ro,T01\n", ":2, column 1, \"ta ro\""), ("hanako,T\x0001\n", "column 2")):
+        r = listed(o, text, code=INVALID)
+        assert says in r.stderr and r.stdout == "", r
+    r = listed(o, "hanako,端末\n", encoding="cp932", code=INVALID)
+    assert "not UTF-8" in r.stderr, r
+    listed(o, "hanako,T01\n", who=HANAKO)
+    o.refused(KANRI, "check", code=USAGE)
+    o.refused(KANRI, "check", TARO, "--all", "x", code=USAGE)
+    o.refused(KANRI, "check", "--all", o.dir + "/nowhere", code=FAILED)
+    for request in ("{}", "[1]", '[{"user":"a","target":"b"}]', '[{"frob":1}]', json.dumps([{"user": "a"}] * 2000)):
+        r = subprocess.run(["busctl", "--address=" + o.bus_address, "call", "org.keishi1", "/org/keishi1", "org.keishi1.Manager", "CheckAll", "s", request], env=o.names(), capture_output=True,
+                           text=True, user=UIDS[KANRI], group=UIDS[KANRI], extra_groups=[])
+        assert r.returncode != 0 and "nvalid" not in r.stdout, (request[:40], r)
+
+
+@office
+def test_a_long_list_is_answered_in_parts_and_stops_no_login(o):
+    r = listed(o, "taro,T01\n" * 2500 + "hanako,T01\n", "--json")
+    verdicts = json.loads(r.stdout)
+    assert len(verdicts) == 2501 and verdicts[2500]["granted"] and verdicts[2500]["line"] == 2501
+    assert len(o.polkit_asked()) == 3, len(o.polkit_asked())
 
 
 if __name__ == "__main__":
