@@ -8,7 +8,7 @@
 #include "registry/registry.h"
 #include "util/json.h"
 
-/* keishictl user hire, transfer, retire: the life cycle of staff, in one step each. */
+/* keishictl user hire, transfer, retire, unit rename: the life cycle of staff and units, in one step each. */
 
 static const OptionSpec hire_options[] = {
         { "person", N_("NUMBER"), N_("staff number of the person") },
@@ -162,6 +162,26 @@ static ExitCode retire(Ctl *ctl, const Verb *verb, const Args *args) {
         return code == CTL_DONE ? show(ctl, result) : code;
 }
 
+static ExitCode rename_unit(Ctl *ctl, const Verb *verb, const Args *args) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        ExitCode code;
+        uint32_t n;
+
+        code = need_reason(ctl, args);
+        if (code == CTL_DONE)
+                code = client_call(ctl, &reply, "RenameUnit", "sss", args->positional[0], args->positional[1],
+                        args_get(args, "reason"));
+        if (code != CTL_DONE)
+                return code;
+        if (sd_bus_message_read(reply, "u", &n) < 0)
+                return ctl_error(ctl, CTL_FAILED, "%s", _("keishid's answer cannot be read"));
+        if (ctl->json)
+                (void)printf("{\"rows\":%" PRIu32 "}\n", n);
+        else
+                (void)printf(ngettext("%" PRIu32 " row changed\n", "%" PRIu32 " rows changed\n", n), n);
+        return CTL_DONE;
+}
+
 const Verb staff_verbs[] = {
         { "user", "hire", N_("USER"), N_("register a user with designations and shared IDs, in one step"), 1, 1,
                 hire_options, hire, _NOUN_INVALID },
@@ -169,5 +189,7 @@ const Verb staff_verbs[] = {
                 transfer_options, transfer, _NOUN_INVALID },
         { "user", "retire", N_("USER"), N_("retire a person with all accounts, and end what they have"), 1, 1,
                 retire_options, retire, _NOUN_INVALID },
+        { "unit", "rename", N_("OLD NEW"), N_("give a unit another name, wherever it is named"), 2, 2, retire_options,
+                rename_unit, _NOUN_INVALID },
         {},
 };

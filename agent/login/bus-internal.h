@@ -85,6 +85,7 @@ int registry_bus_list(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int staff_bus_hire(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int staff_bus_transfer(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int staff_bus_retire(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int unit_bus_rename(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int access_bus_review(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int access_bus_reviewed(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int check_bus_check(sd_bus_message *m, void *userdata, sd_bus_error *error);

@@ -135,6 +135,8 @@ static const sd_bus_vtable vtable[] = {
                 staff_bus_transfer, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Retire", SD_BUS_ARGS("s", account, "s", reason), SD_BUS_RESULT("s", result),
                 staff_bus_retire, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("RenameUnit", SD_BUS_ARGS("s", old, "s", new, "s", reason), SD_BUS_RESULT("u", rows),
+                unit_bus_rename, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("AccessReview", SD_BUS_ARGS("t", after, "s", filter),
                 SD_BUS_RESULT("s", page, "t", last), access_bus_review, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("AccessReviewed", SD_BUS_ARGS("s", document), SD_BUS_RESULT("u", reviewed),

@@ -395,6 +395,28 @@ def test_a_renamed_unit_takes_no_rights_along_unseen(o):
 
 
 @office
+def test_a_unit_is_renamed_everywhere_at_once_and_nobody_loses_or_gains(o):
+    o.done(SEKININ, "user", "change", KANRI, "--unit", "総務課")
+    o.done(KANRI, "scope", "change", "会計", "--terminals", "unit:会計課")
+    restart(o, ("INSERT INTO designations (uuid, scope, subject, terminals, services, review) SELECT 'd-unit', id, 'unit:会計課', 'unit:会計課', 'sshd', 4000000000000000 FROM scopes",))
+    deputy(o, KACHO, "100002")
+    o.refused(KACHO, "unit", "rename", "会計課", "経理課", "--reason", "x", says="none of the roles")
+    o.refused(SEKININ, "unit", "rename", "会計課", "経理課", "--reason", "x", says="themselves")  # is of the unit
+    o.refused(KANRI, "unit", "rename", "会計課", "総務課", "--reason", "x", code=INVALID, says="already")
+    o.refused(KANRI, "unit", "rename", "無い課", "経理課", "--reason", "x", code=NOT_FOUND)
+    o.refused(KANRI, "unit", "rename", "会計課", " 経理課", "--reason", "x", code=INVALID, says="space")
+    assert review(o, KANRI, "--outside") == {} and enters(o, HANAKO)
+    before = len(o.trail(event="directory-changed"))
+    n = o.json(KANRI, "unit", "rename", "会計課", "経理課", "--reason", "機構改革")["rows"]
+    assert len(o.trail(event="directory-changed")) == before + n and last(o, "directory-changed")["KEISHI_DETAIL"] == "会計課 -> 経理課: 機構改革"
+    assert o.sql("SELECT count(*) FROM users WHERE unit = '会計課'") == [(0,)]
+    assert review(o, KANRI, "--outside") == {} and enters(o, HANAKO)
+    o.done(KACHO, "designation", "add", "--scope", "会計", "--subject", "user:jiro")
+    o.done(TARO, "designation", "add", "--scope", "会計", "--subject", "user:jiro", "--services", "login")
+    assert o.json(KANRI, "terminal", "show", "T01")["unit"] == "経理課" and o.json(KANRI, "designation", "show", "d-unit")["subject"] == "unit:経理課"
+
+
+@office
 def test_a_unit_head_takes_away_what_somebody_who_left_still_has(o):
     row = review(o, KACHO)["user:hanako"]
     o.done(KANRI, "user", "change", HANAKO, "--unit", "総務課")
