@@ -10,6 +10,8 @@
 
 /* Longer than keishid lets polkit take to ask a person. */
 #define CALL_USEC (200 * USEC_PER_SEC)
+/* An import that is decided is applied while logins go on, however busy they keep the agent. */
+#define WATCHED_USEC (20 * 60 * USEC_PER_SEC)
 
 static const struct {
         const char *error;
@@ -191,6 +193,47 @@ ExitCode client_wait(Ctl *ctl, ClientCall *c, sd_bus_message **ret) {
 void client_call_done(ClientCall *c) {
         c->slot = sd_bus_slot_unref(c->slot);
         c->reply = sd_bus_message_unref(c->reply);
+}
+
+/* What is told meanwhile. */
+typedef struct Watched {
+        client_progress_fn fn;
+        void *userdata;
+} Watched;
+
+static int on_progress(sd_bus_message *m, void *userdata, sd_bus_error *error) {
+        Watched *w = userdata;
+        uint64_t done, total;
+
+        if (sd_bus_message_read(m, "tt", &done, &total) >= 0)
+                w->fn(done, total, w->userdata);
+        return 0;
+}
+
+ExitCode client_call_watched(Ctl *ctl, json_object **ret, const char *method, client_progress_fn fn, void *userdata) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
+        _cleanup_(sd_bus_slot_unrefp) sd_bus_slot *match = NULL;
+        _cleanup_(client_call_done) ClientCall c = {};
+        Watched w = { .fn = fn, .userdata = userdata };
+        const char *text;
+        ExitCode code;
+        int r;
+
+        r = connect_bus(ctl);
+        if (r >= 0)
+                r = sd_bus_match_signal(ctl->bus, &match, KEISHI_BUS_NAME, KEISHI_BUS_PATH, KEISHI_BUS_NAME ".Manager",
+                        "ImportProgress", on_progress, &w);
+        if (r >= 0)
+                r = sd_bus_message_new_method_call(
+                        ctl->bus, &m, KEISHI_BUS_NAME, KEISHI_BUS_PATH, KEISHI_BUS_NAME ".Manager", method);
+        if (r >= 0)
+                r = sd_bus_call_async(ctl->bus, &c.slot, m, on_reply, &c, WATCHED_USEC);
+        if (r < 0)
+                return ctl_error(ctl, CTL_UNAVAILABLE, "%s", strerror(-r));
+        code = client_wait(ctl, &c, &reply);
+        if (code == CTL_DONE && (sd_bus_message_read(reply, "s", &text) < 0 || !(*ret = json_tokener_parse(text))))
+                code = ctl_error(ctl, CTL_FAILED, "%s", _("keishid's answer cannot be read"));
+        return code;
 }
 
 void client_done(Ctl *ctl) {

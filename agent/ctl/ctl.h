@@ -47,7 +47,7 @@ struct Verb {
 };
 
 extern const Verb setup_verbs[], status_verbs[], audit_verbs[], check_verbs[], row_verbs[], staff_verbs[],
-        access_verbs[], attempt_verbs[], trail_verbs[], clock_verbs[];
+        access_verbs[], attempt_verbs[], trail_verbs[], clock_verbs[], import_verbs[], export_verbs[];
 
 /* Says on stderr what went wrong ("keishictl: TEXT", with --json {"error":NAME,"message":TEXT}) and returns `code`. The
  * name goes with the code, unless given. */
@@ -79,6 +79,9 @@ typedef struct ClientCall {
 ExitCode client_send(Ctl *ctl, ClientCall *call, const char *method, const char *types, ...);
 ExitCode client_wait(Ctl *ctl, ClientCall *call, sd_bus_message **ret);
 void client_call_done(ClientCall *call);
+/* As client_call_json(), without arguments; fn is called meanwhile with what the signal ImportProgress tells. */
+typedef void (*client_progress_fn)(uint64_t done, uint64_t total, void *userdata);
+ExitCode client_call_watched(Ctl *ctl, json_object **ret, const char *method, client_progress_fn fn, void *userdata);
 /* Whether org.keishi1 has an owner on the bus: 1, 0, or a negative errno when there is no bus. */
 int client_agent_runs(Ctl *ctl);
 void client_done(Ctl *ctl);

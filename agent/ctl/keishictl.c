@@ -16,6 +16,8 @@ static const Verb *const tables[] = {
         row_verbs,
         staff_verbs,
         access_verbs,
+        import_verbs,
+        export_verbs,
         clock_verbs,
         attempt_verbs,
         trail_verbs,

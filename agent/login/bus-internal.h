@@ -37,6 +37,8 @@ struct Bus {
         struct TrailReader *readers;  /* trail-bus.c */
         sd_event_source *review_idle; /* access-bus.c: a review is being read until it fires */
         Resolve *resolves;
+        struct ImportRun *import; /* import-bus.c */
+        struct ExportReader *exports;
 
         Refused refused[REFUSED_UIDS];
 
@@ -88,6 +90,11 @@ int staff_bus_retire(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int unit_bus_rename(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int access_bus_review(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int access_bus_reviewed(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int export_bus_rows(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int import_bus_begin(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int import_bus_rows(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int import_bus_commit(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int import_bus_abort(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int check_bus_check(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int check_bus_check_all(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int attempt_bus_list(sd_bus_message *m, void *userdata, sd_bus_error *error);
@@ -105,3 +112,10 @@ void access_bus_done(Bus *b);
  * with one, and where it got to then (`after` as it was called with). */
 bool bus_reading_goes_on(Bus *b, const char *sender, uint64_t after, const char *filter);
 int bus_reading_note(Bus *b, const char *sender, uint64_t after, const char *filter, uint64_t last);
+
+/* Goes on with an import that was interrupted. */
+int import_bus_start(Bus *b);
+/* The connection to the bus is gone: an import that was not decided is given up. */
+void import_bus_disconnected(Bus *b);
+void import_bus_done(Bus *b);
+void export_bus_done(Bus *b);

@@ -141,6 +141,17 @@ static const sd_bus_vtable vtable[] = {
                 SD_BUS_RESULT("s", page, "t", last), access_bus_review, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("AccessReviewed", SD_BUS_ARGS("s", document), SD_BUS_RESULT("u", reviewed),
                 access_bus_reviewed, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Export", SD_BUS_ARGS("s", noun, "t", after, "u", limit),
+                SD_BUS_RESULT("s", rows, "t", last), export_bus_rows, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ImportBegin", SD_BUS_ARGS("s", noun, "s", options), SD_BUS_NO_RESULT, import_bus_begin,
+                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ImportRows", SD_BUS_ARGS("s", rows), SD_BUS_RESULT("s", result), import_bus_rows,
+                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("ImportCommit", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", result), import_bus_commit,
+                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS(
+                "ImportAbort", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, import_bus_abort, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_SIGNAL_WITH_ARGS("ImportProgress", SD_BUS_ARGS("t", done, "t", total), 0),
         SD_BUS_METHOD_WITH_ARGS("Check", SD_BUS_ARGS("s", request), SD_BUS_RESULT("s", verdict), check_bus_check,
                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("CheckAll", SD_BUS_ARGS("s", requests), SD_BUS_RESULT("s", verdicts),
@@ -170,6 +181,8 @@ static void disconnect_bus(Bus *b) {
         resolve_drop_all(b);
         trail_bus_done(b);
         access_bus_done(b);
+        export_bus_done(b);
+        import_bus_disconnected(b);
         if (b->bus) {
                 (void)sd_bus_detach_event(b->bus);
                 sd_bus_close(b->bus);
@@ -245,6 +258,7 @@ static int connect_bus(Bus *b) {
 
 int bus_new(Bus **ret, const BusContext *context, const char *address) {
         _cleanup_(bus_free_p) Bus *b = NULL;
+        int r;
 
         b = calloc(1, sizeof(*b));
         if (!b)
@@ -258,6 +272,9 @@ int bus_new(Bus **ret, const BusContext *context, const char *address) {
                 if (!b->address)
                         return -ENOMEM;
         }
+        r = import_bus_start(b);
+        if (r < 0)
+                return r;
         (void)connect_bus(b); /* a bus that is not there yet is tried again */
         *ret = TAKE_PTR(b);
         return 0;
@@ -267,6 +284,7 @@ Bus *bus_free(Bus *b) {
         if (!b)
                 return NULL;
         disconnect_bus(b);
+        import_bus_done(b);
         b->retry = sd_event_source_unref(b->retry);
         sd_event_unref(b->c.event);
         free(b->address);

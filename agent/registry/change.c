@@ -239,6 +239,16 @@ const char *change_shuts_out(
         return NULL;
 }
 
+static bool same(const char *a, const char *b) {
+        return a && b && strcmp(a, b) == 0;
+}
+
+bool change_takes_rights(json_object *before, json_object *after) {
+        return !after || json_boolean(after, "retired") || json_boolean(after, "shared") ||
+               !same(json_string(before, "unit"), json_string(after, "unit")) ||
+               !same(json_string(before, "person"), json_string(after, "person"));
+}
+
 int change_target(Bus *b, const char *account, char **ret_person) {
         _cleanup_json_ json_object *row = NULL;
         const char *person;

@@ -22,6 +22,8 @@ const char *change_refused(Bus *b, const Caller *caller, NounId noun, json_objec
  * does it to themselves. caller->targets are the person's accounts (Ask.target). NULL: no; else text and reason. */
 const char *change_shuts_out(
         Bus *b, const Caller *caller, const char *account, const char *person, const char **ret_reason);
+/* Whether a change of a user's row can shut the person out: then change_shuts_out() is to be asked. */
+bool change_takes_rights(json_object *before, json_object *after);
 /* Staff number of a registered account, by name or uuid, for Ask.target. REGISTRY_E_NOT_FOUND. */
 int change_target(Bus *b, const char *account, char **ret_person);
 

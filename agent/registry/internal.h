@@ -18,7 +18,12 @@ struct Registry {
         size_t n_statements;
         HereSubjects *here;
         Family (*service_family)(const char *service);
+
+        uint64_t generation[_NOUN_MAX]; /* grows with each row that is added, changed or removed (row.c) */
+        unsigned locked;                /* NOUN_BIT()s of what cannot be changed while an import is applied */
 };
+
+#define NOUN_BIT(noun) (1u << (noun))
 
 #define REGISTRY_APPLICATION_ID 0x4b534849 /* "KSHI" */
 #define UUID_TEXT_SIZE          37

@@ -94,7 +94,7 @@ static int scope_from_json(Registry *r, const Field *f, json_object *value, Valu
         return q;
 }
 
-static int field_from_json(Registry *r, const Field *f, json_object *value, Value *ret, RegistryError *e) {
+int field_from_json(Registry *r, const Field *f, json_object *value, Value *ret, RegistryError *e) {
         const char *text = string_of(value);
 
         if (!value || (text && *text == '\0')) {

@@ -13,5 +13,8 @@ static inline void json_putp(json_object **o) {
  * into row->version as well. */
 int row_from_json(Registry *r, const Noun *noun, json_object *fields, bool change, Row *row, RegistryError *e);
 
+/* Sets one value; null or "" takes it away. */
+int field_from_json(Registry *r, const Field *f, json_object *value, Value *ret, RegistryError *e);
+
 /* uuid, origin, version, updated and all fields that have a value. */
 int row_to_json(Registry *r, const Noun *noun, const Row *row, json_object **ret);

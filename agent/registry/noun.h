@@ -107,6 +107,18 @@ typedef void (*row_edit_fn)(Row *row, void *userdata);
 int row_edit(Registry *r, NounId noun, const char *id, row_edit_fn edit, void *userdata, uint64_t now_usec,
         json_object **ret_before, json_object **ret_after, RegistryError *ret_error);
 
+/* Parts of adding and changing rows (row.c), for imports. */
+#define ROW_COLUMNS "n.id, n.uuid, n.origin, n.version, n.updated"
+/* The row that a statement of ROW_COLUMNS and all fields stands on. */
+int row_at(const Noun *noun, sqlite3_stmt *s, Row *ret);
+int row_copy(const Noun *noun, const Row *from, Row *ret);
+int row_new_uuid(char **ret);
+/* uuid of this terminal, or "local" before it has one. */
+int row_new_origin(Registry *r, char **ret);
+/* Whether the row has what it needs and fits the others; `before` is NULL when it is added. */
+int row_check(Registry *r, const Noun *noun, const Row *before, const Row *after, uint64_t now, RegistryError *e);
+int row_check_fixed(const Noun *noun, const Row *before, const Row *after, RegistryError *e);
+
 /* Text that is shown in an error: safe, and short. */
 typedef struct Shown {
         char text[72];

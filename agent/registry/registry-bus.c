@@ -4,6 +4,7 @@
 
 #include "login/bus-internal.h"
 #include "registry/change.h"
+#include "registry/import.h"
 #include "registry/internal.h"
 #include "registry/when.h"
 #include "util/clock.h"
@@ -15,17 +16,6 @@
 #define LIST_MAX   10000u
 #define LIST_LARGE 500u
 
-static bool same(const char *a, const char *b) {
-        return a && b && strcmp(a, b) == 0;
-}
-
-/* Whether a change of a user's row can shut the person out. */
-static bool takes_rights(json_object *before, json_object *after) {
-        return !after || json_boolean(after, "retired") || json_boolean(after, "shared") ||
-               !same(json_string(before, "unit"), json_string(after, "unit")) ||
-               !same(json_string(before, "person"), json_string(after, "person"));
-}
-
 /* Asks whether the caller may, records the change and commits: one transaction (law 6). Answers the call unless it is
  * done. */
 static int finish_change(Bus *b, sd_bus_message *m, const Caller *caller, const char *method, NounId noun,
@@ -36,7 +26,7 @@ static int finish_change(Bus *b, sd_bus_message *m, const Caller *caller, const 
 
         *ret_done = false;
         text = change_refused(b, caller, noun, before, after, &reason, &deputy);
-        if (!text && noun == NOUN_USER && before && takes_rights(before, after))
+        if (!text && noun == NOUN_USER && before && change_takes_rights(before, after))
                 text = change_shuts_out(
                         b, caller, json_string(before, "account"), json_string(before, "person"), &reason);
         if (text)
@@ -185,6 +175,8 @@ static int do_list(Bus *b, sd_bus_message *m, const Caller *caller) {
                 return r < 0 ? r : -EINVAL;
         if (json_parse_object(text, &filter) < 0)
                 return bus_refuse(m, "Invalid", N_("The filter is not a JSON object"));
+        if (import_busy(b->c.registry, noun))
+                return bus_refuse(m, "Unavailable", N_("An import is being applied; try again in a few seconds"));
         r = registry_row_list(b->c.registry, noun, filter, LIST_MAX + 1, &rows, &e);
         if (r != 0)
                 return bus_refuse_registry(m, r, &e);

@@ -10,7 +10,6 @@
 
 /* Directory rows by noun: SQL made from the table of fields. */
 
-#define ROW_COLUMNS "n.id, n.uuid, n.origin, n.version, n.updated"
 enum { COLUMN_ID, COLUMN_UUID, COLUMN_ORIGIN, COLUMN_VERSION, COLUMN_UPDATED, COLUMN_FIELDS };
 
 /* SQL text in the making; there is room for every noun. */
@@ -53,7 +52,7 @@ void row_done(Row *row) {
         *row = (Row){};
 }
 
-static int row_copy(const Noun *noun, const Row *from, Row *ret) {
+int row_copy(const Noun *noun, const Row *from, Row *ret) {
         _cleanup_(row_done) Row row = { .id = from->id, .version = from->version, .updated = from->updated };
 
         row.uuid = strdup(from->uuid);
@@ -77,8 +76,7 @@ static void sql_select(Sql *q, const Noun *noun) {
         sql_add(q, " FROM %s n WHERE n.deleted = 0", noun->table);
 }
 
-/* The row that the statement stands on. */
-static int row_at(const Noun *noun, sqlite3_stmt *s, Row *ret) {
+int row_at(const Noun *noun, sqlite3_stmt *s, Row *ret) {
         _cleanup_(row_done) Row row = {};
         int q;
 
@@ -103,15 +101,30 @@ static int row_at(const Noun *noun, sqlite3_stmt *s, Row *ret) {
         return 0;
 }
 
-/* Reads the one row for which `condition` holds, with the text or else the number as ?1. */
-static int row_where(Registry *r, const Noun *noun, const char *condition, const char *text, int64_t number, Row *ret) {
-        _cleanup_(finalize) sqlite3_stmt *s = NULL;
-        Sql sql = {};
+typedef enum By {
+        BY_ID,
+        BY_UUID,
+        BY_KEY,
+        _BY_MAX,
+} By;
+
+/* Reads the one row whose id, uuid or key is this number or text. An import asks for so many that the statements are
+ * kept: their texts are made once, and registry_statement() knows them by their address. */
+static int row_where(Registry *r, NounId noun_id, By by, const char *text, int64_t number, Row *ret) {
+        static Sql texts[_NOUN_MAX][_BY_MAX];
+        const Noun *noun = &registry_nouns[noun_id];
+        const char *const columns[_BY_MAX] = { [BY_ID] = "n.id", [BY_UUID] = "n.uuid", [BY_KEY] = noun->key };
+        _cleanup_statement_ sqlite3_stmt *s = NULL;
+        Sql *sql = &texts[noun_id][by];
         int q;
 
-        sql_select(&sql, noun);
-        sql_add(&sql, " AND %s = ?1", condition);
-        q = sql_prepare(r, &sql, &s);
+        if (sql->size == 0) {
+                sql_select(sql, noun);
+                sql_add(sql, " AND %s = ?1", columns[by]);
+        }
+        if (sql->size >= sizeof(sql->text))
+                return -EOVERFLOW;
+        q = registry_statement(r, sql->text, &s);
         if (q == 0)
                 q = registry_result(
                         text ? sqlite3_bind_text(s, 1, text, -1, SQLITE_STATIC) : sqlite3_bind_int64(s, 1, number));
@@ -121,20 +134,19 @@ static int row_where(Registry *r, const Noun *noun, const char *condition, const
 }
 
 int row_read_id(Registry *r, NounId noun, int64_t id, Row *ret) {
-        return row_where(r, &registry_nouns[noun], "n.id", NULL, id, ret);
+        return row_where(r, noun, BY_ID, NULL, id, ret);
 }
 
 int row_read(Registry *r, NounId noun, const char *id, Row *ret) {
-        const Noun *n = &registry_nouns[noun];
         int q;
 
-        q = row_where(r, n, "n.uuid", id, 0, ret);
-        if (q == REGISTRY_E_NOT_FOUND && n->key)
-                q = row_where(r, n, n->key, id, 0, ret);
+        q = row_where(r, noun, BY_UUID, id, 0, ret);
+        if (q == REGISTRY_E_NOT_FOUND && registry_nouns[noun].key)
+                q = row_where(r, noun, BY_KEY, id, 0, ret);
         return q;
 }
 
-static int new_uuid(char **ret) {
+int row_new_uuid(char **ret) {
         sd_id128_t id;
         char *text;
         int q;
@@ -149,8 +161,7 @@ static int new_uuid(char **ret) {
         return 0;
 }
 
-/* uuid of this terminal, or "local" before it has one. */
-static int new_origin(Registry *r, char **ret) {
+int row_new_origin(Registry *r, char **ret) {
         int q = registry_meta_get(r, "terminal", ret);
 
         if (q != REGISTRY_E_NOT_FOUND)
@@ -206,8 +217,10 @@ static int row_insert(Registry *r, const Noun *noun, Row *row, RegistryError *e)
         q = bind_fields(noun, s, 5, row);
         if (q == 0)
                 q = write_row(noun, s, row, e);
-        if (q == 0)
-                row->id = sqlite3_last_insert_rowid(r->db);
+        if (q != 0)
+                return q;
+        row->id = sqlite3_last_insert_rowid(r->db);
+        r->generation[noun - registry_nouns]++;
         return q;
 }
 
@@ -230,11 +243,14 @@ static int row_update(Registry *r, const Noun *noun, const Row *row, int64_t del
         sqlite3_bind_int64(s, 4, deleted);
         sqlite3_bind_text(s, 5, row->origin, -1, SQLITE_STATIC);
         q = bind_fields(noun, s, 6, row);
-        return q != 0 ? q : write_row(noun, s, row, e);
+        if (q == 0)
+                q = write_row(noun, s, row, e);
+        if (q == 0)
+                r->generation[noun - registry_nouns]++;
+        return q;
 }
 
-static int check_row(
-        Registry *r, const Noun *noun, const Row *before, const Row *after, uint64_t now, RegistryError *e) {
+int row_check(Registry *r, const Noun *noun, const Row *before, const Row *after, uint64_t now, RegistryError *e) {
         for (size_t i = 0; i < noun->n_fields; i++) {
                 const Field *f = &noun->fields[i];
 
@@ -244,9 +260,12 @@ static int check_row(
         return noun->check ? noun->check(r, before, after, now, e) : 0;
 }
 
-static int usable(Registry *r, NounId noun) {
+static int usable(Registry *r, NounId noun, RegistryError *e) {
         if (noun < 0 || noun >= _NOUN_MAX)
                 return -EINVAL;
+        if (r->locked & NOUN_BIT(noun))
+                return registry_error(e, REGISTRY_E_UNUSABLE, "",
+                        "an import is being applied; nothing was changed, try again in a few seconds");
         return registry_in_transaction(r) ? 0 : -EPERM;
 }
 
@@ -256,7 +275,7 @@ int registry_row_add(Registry *r, NounId noun_id, json_object *fields, uint64_t 
         _cleanup_(row_done) Row row = { .version = 1, .updated = (int64_t)now_usec };
         int q;
 
-        q = usable(r, noun_id);
+        q = usable(r, noun_id, ret_error);
         if (q != 0)
                 return q;
         noun = &registry_nouns[noun_id];
@@ -268,11 +287,11 @@ int registry_row_add(Registry *r, NounId noun_id, json_object *fields, uint64_t 
         }
         q = row_from_json(r, noun, fields, false, &row, ret_error);
         if (q == 0)
-                q = check_row(r, noun, NULL, &row, now_usec, ret_error);
+                q = row_check(r, noun, NULL, &row, now_usec, ret_error);
         if (q == 0)
-                q = new_uuid(&row.uuid);
+                q = row_new_uuid(&row.uuid);
         if (q == 0)
-                q = new_origin(r, &row.origin);
+                q = row_new_origin(r, &row.origin);
         if (q == 0)
                 q = row_insert(r, noun, &row, ret_error);
         if (q == 0 && ret_after)
@@ -286,7 +305,7 @@ static bool values_differ(const Field *f, const Value *a, const Value *b) {
         return !a->text != !b->text || (a->text && strcmp(a->text, b->text) != 0);
 }
 
-static int check_fixed(const Noun *noun, const Row *before, const Row *after, RegistryError *e) {
+int row_check_fixed(const Noun *noun, const Row *before, const Row *after, RegistryError *e) {
         for (size_t i = 0; i < noun->n_fields; i++) {
                 const Field *f = &noun->fields[i];
 
@@ -304,7 +323,7 @@ static int write_change(Registry *r, const Noun *noun, const Row *before, Row *a
         after->version = before->version + 1;
         after->updated = (int64_t)now_usec;
         free(TAKE_PTR(after->origin));
-        q = new_origin(r, &after->origin);
+        q = row_new_origin(r, &after->origin);
         if (q == 0)
                 q = row_update(r, noun, after, 0, e);
         return q != 0 ? q : row_to_json(r, noun, after, ret_after);
@@ -317,7 +336,7 @@ int registry_row_change(Registry *r, NounId noun_id, const char *id, json_object
         const Noun *noun;
         int q;
 
-        q = usable(r, noun_id);
+        q = usable(r, noun_id, ret_error);
         if (q != 0)
                 return q;
         noun = &registry_nouns[noun_id];
@@ -335,9 +354,9 @@ int registry_row_change(Registry *r, NounId noun_id, const char *id, json_object
                 return registry_error(ret_error, REGISTRY_E_CONFLICT, "version",
                         "the %s has version %lld by now; look at it again", noun->name, (long long)before.version);
         if (q == 0)
-                q = check_fixed(noun, &before, &after, ret_error);
+                q = row_check_fixed(noun, &before, &after, ret_error);
         if (q == 0)
-                q = check_row(r, noun, &before, &after, now_usec, ret_error);
+                q = row_check(r, noun, &before, &after, now_usec, ret_error);
         if (q == 0)
                 q = write_change(r, noun, &before, &after, now_usec, &after_json, ret_error);
         if (q != 0)
@@ -356,7 +375,7 @@ int row_edit(Registry *r, NounId noun_id, const char *id, row_edit_fn edit, void
         const Noun *noun;
         int q;
 
-        q = usable(r, noun_id);
+        q = usable(r, noun_id, ret_error);
         if (q != 0)
                 return q;
         noun = &registry_nouns[noun_id];
@@ -388,7 +407,7 @@ int registry_row_remove(Registry *r, NounId noun_id, const char *id, uint64_t no
         const Noun *noun;
         int q;
 
-        q = usable(r, noun_id);
+        q = usable(r, noun_id, ret_error);
         if (q != 0)
                 return q;
         noun = &registry_nouns[noun_id];
@@ -406,7 +425,7 @@ int registry_row_remove(Registry *r, NounId noun_id, const char *id, uint64_t no
         row.version++;
         row.updated = (int64_t)now_usec;
         free(TAKE_PTR(row.origin));
-        q = new_origin(r, &row.origin);
+        q = row_new_origin(r, &row.origin);
         if (q == 0)
                 q = row_update(r, noun, &row, now_usec > 0 ? (int64_t)now_usec : 1, ret_error);
         if (q == 0 && ret_before)
@@ -424,22 +443,30 @@ int registry_row_get(Registry *r, NounId noun_id, const char *id, json_object **
         return q != 0 ? q : row_to_json(r, &registry_nouns[noun_id], &row, ret);
 }
 
+/* Appends the row that a prepared selection stands on to `list`. */
+static int list_row(Registry *r, const Noun *noun, sqlite3_stmt *s, json_object *list) {
+        _cleanup_(json_putp) json_object *o = NULL;
+        _cleanup_(row_done) Row row = {};
+        int q;
+
+        q = row_at(noun, s, &row);
+        if (q == 0)
+                q = row_to_json(r, noun, &row, &o);
+        if (q == 0 && json_object_array_add(list, o) < 0)
+                q = -ENOMEM;
+        if (q == 0)
+                TAKE_PTR(o);
+        return q;
+}
+
 /* Appends the rows of a prepared selection to `list`. */
 static int list_rows(Registry *r, const Noun *noun, sqlite3_stmt *s, json_object *list) {
         int q;
 
         while ((q = statement_row(s)) == 0) {
-                _cleanup_(json_putp) json_object *o = NULL;
-                _cleanup_(row_done) Row row = {};
-
-                q = row_at(noun, s, &row);
-                if (q == 0)
-                        q = row_to_json(r, noun, &row, &o);
-                if (q == 0 && json_object_array_add(list, o) < 0)
-                        q = -ENOMEM;
+                q = list_row(r, noun, s, list);
                 if (q != 0)
                         return q;
-                TAKE_PTR(o);
         }
         return q == REGISTRY_E_NOT_FOUND ? 0 : q;
 }
@@ -487,4 +514,42 @@ int registry_row_list(
         if (q == 0)
                 *ret = TAKE_PTR(list);
         return q;
+}
+
+int registry_row_page(
+        Registry *r, NounId noun_id, uint64_t after, unsigned limit, json_object **ret, uint64_t *ret_last) {
+        _cleanup_(json_putp) json_object *list = json_object_new_array();
+        _cleanup_(finalize) sqlite3_stmt *s = NULL;
+        uint64_t last = after;
+        const Noun *noun;
+        Sql sql = {};
+        int q;
+
+        if (noun_id < 0 || noun_id >= _NOUN_MAX || after > INT64_MAX)
+                return -EINVAL;
+        if (!list)
+                return -ENOMEM;
+        noun = &registry_nouns[noun_id];
+        sql_select(&sql, noun);
+        sql_add(&sql, " AND n.id > ?1 ORDER BY n.id LIMIT ?2");
+        q = sql_prepare(r, &sql, &s);
+        if (q != 0)
+                return q;
+        sqlite3_bind_int64(s, 1, (sqlite3_int64)after);
+        sqlite3_bind_int64(s, 2, limit);
+        while ((q = statement_row(s)) == 0) {
+                last = (uint64_t)sqlite3_column_int64(s, COLUMN_ID);
+                q = list_row(r, noun, s, list);
+                if (q != 0)
+                        return q;
+        }
+        if (q != REGISTRY_E_NOT_FOUND)
+                return q;
+        *ret_last = last;
+        *ret = TAKE_PTR(list);
+        return 0;
+}
+
+uint64_t registry_generation(const Registry *r, NounId noun) {
+        return noun >= 0 && noun < _NOUN_MAX ? r->generation[noun] : 0;
 }
