@@ -192,6 +192,7 @@ static void look_registered(const AuditFacts *facts, AuditFinding *f) {
 
 static void look_life_cycle(const AuditFacts *facts, AuditFinding *f) {
         need_decisions(facts, f);
+        need_enforced(facts, f);
         need_stacks(facts, f);
         show(f, _("%" PRIu64 " users are marked as retired"), counted(facts, "retired"));
         show_event(facts, f, "directory-changed");

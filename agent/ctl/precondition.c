@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <dirent.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "config/config.h"
 #include "ctl/pam-stack.h"
 #include "ctl/precondition.h"
+#include "keishi/paths.h"
 #include "util/i18n.h"
 #include "util/io.h"
+#include "util/text.h"
 
 #define FILE_SIZE_MAX (1024u * 1024u)
 #define SLAVES_DEPTH  8u
@@ -364,12 +368,99 @@ static PreconditionState check_nullok(const char *root, char **ret_detail) {
         return look_at_stacks(root, look_nullok, NULL, ret_detail);
 }
 
+/* ---- the kernel's keys, and who stays ---- */
+
+/* What the SysRq keys may do without taking anything from anyone: sync, remount read-only, reboot (kernel
+ * documentation, sysrq.rst). */
+#define SYSRQ_HARMLESS (16u | 32u | 128u)
+
+static PreconditionState check_sysrq(const char *root, char **ret_detail) {
+        _cleanup_free_ char *text = NULL;
+        uint64_t value;
+        int r;
+
+        r = read_below(root, "/proc/sys/kernel/sysrq", &text, NULL);
+        if (r < 0)
+                return say(PRECONDITION_UNKNOWN, ret_detail, "/proc/sys/kernel/sysrq: %s", strerror(-r));
+        text[strcspn(text, "\n")] = '\0';
+        if (parse_uint64(text, 0, UINT32_MAX, &value) < 0)
+                return say(PRECONDITION_UNKNOWN, ret_detail, "/proc/sys/kernel/sysrq: %s", text);
+        if (value != 1 && (value & ~(uint64_t)SYSRQ_HARMLESS) == 0)
+                return PRECONDITION_HELD;
+        return say(PRECONDITION_MISSING, ret_detail,
+                _("kernel.sysrq is %s: keys at the keyboard kill programs, a screen lock too"), text);
+}
+
+int precondition_lingering(const char *root, char ***ret) {
+        _cleanup_free_ char *directory = io_prefix(root, LINGER_DIR),
+                            *config_path = io_prefix(root, KEISHI_CONFIG_FILE);
+        _cleanup_(config_free_p) Config *config = NULL;
+        _cleanup_(strings_free_p) char **users = NULL;
+        uint64_t uid_min = 1000;
+        struct dirent *entry;
+        size_t n = 0;
+        int r = 0;
+        DIR *d;
+
+        if (!directory || !config_path)
+                return -ENOMEM;
+        if (config_load(&config, config_path, NULL) == 0)
+                uid_min = config->staff_uid_min;
+        d = opendir(directory);
+        if (!d && errno != ENOENT)
+                return -errno;
+        while (d && r == 0 && (entry = readdir(d))) {
+                const struct passwd *p = entry->d_name[0] != '.' ? getpwnam(entry->d_name) : NULL;
+                char **grown;
+
+                if (entry->d_name[0] == '.' || (p && p->pw_uid < uid_min))
+                        continue;
+                grown = reallocarray(users, n + 2, sizeof(*users));
+                if (grown) {
+                        users = grown;
+                        users[n + 1] = NULL;
+                        users[n] = strdup(entry->d_name);
+                }
+                r = grown && users[n++] ? 0 : -ENOMEM;
+        }
+        if (d)
+                closedir(d);
+        if (r == 0)
+                *ret = TAKE_PTR(users);
+        return r;
+}
+
+static PreconditionState check_linger(const char *root, char **ret_detail) {
+        _cleanup_(strings_free_p) char **users = NULL;
+        _cleanup_free_ char *notes = NULL;
+        Look l = {};
+        size_t size;
+        int r;
+
+        r = precondition_lingering(root, &users);
+        if (r < 0)
+                return say(PRECONDITION_UNKNOWN, ret_detail, LINGER_DIR ": %s", strerror(-r));
+        if (!users || !*users)
+                return PRECONDITION_HELD;
+        l.f = open_memstream(&notes, &size);
+        for (char **u = users; l.f && *u; u++)
+                note(&l, *u, NULL);
+        if (!l.f || fclose(l.f) != 0)
+                return PRECONDITION_MISSING;
+        return say(PRECONDITION_MISSING, ret_detail, _("programs of these users go on after logout: %s"), notes);
+}
+
 const Precondition preconditions[] = {
         { "boot-loader-password", N_("boot loader password"),
                 N_("set superusers and password_pbkdf2 in /etc/grub.d/40_custom, then run update-grub"),
                 check_boot_loader },
         { "rescue-shells", N_("rescue shells"),
-                N_("systemctl mask rescue.service emergency.service debug-shell.service"), check_rescue },
+                N_("keishictl setup --harden, or systemctl mask rescue.service emergency.service debug-shell.service"),
+                check_rescue },
+        { "sysrq", N_("SysRq keys"), N_("keishictl setup --harden, or kernel.sysrq = 0 in /etc/sysctl.d"),
+                check_sysrq },
+        { "linger", N_("lingering users"), N_("keishictl setup --harden, or loginctl disable-linger USER"),
+                check_linger },
         { "disk-encryption", N_("disk encryption"), N_("install the terminal anew on an encrypted disk (LUKS)"),
                 check_disk },
         { "secure-boot", N_("Secure Boot"), N_("switch it on in the firmware, and give the firmware a password"),

@@ -21,9 +21,16 @@ typedef struct Precondition {
         const char *id;      /* stable, for --json and audits; NULL ends the table */
         const char *title;   /* N_() */
         const char *closing; /* N_(): how to close it */
-        /* `root`: prefix of all paths. *ret_detail: what was seen, in the language of the locale, one line, owned by the caller; may stay
-         * NULL. */
+        /* `root`: prefix of all paths. *ret_detail: what was seen, in the language of the locale, one line, owned by
+         * the caller; may stay NULL. */
         PreconditionState (*check)(const char *root, char **ret_detail);
 } Precondition;
 
 extern const Precondition preconditions[];
+
+/* Where logind keeps whose processes may stay without a session. */
+#define LINGER_DIR "/var/lib/systemd/linger"
+/* Who lingers and is no system account (StaffUidMin=, keishid.conf(5)): names, NULL-terminated, to be freed by
+ * strings_free(). A name that NSS does not know is one of them.
+ * *ret is NULL when there are none. */
+int precondition_lingering(const char *root, char ***ret);

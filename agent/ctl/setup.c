@@ -27,6 +27,8 @@ static const OptionSpec options[] = {
         { "unattended", N_("FILE"), N_("take the answers from FILE, keishi-setup(5)") },
         { "check", NULL, N_("only verify; change nothing") },
         { "no-activate", NULL, N_("do everything but activating the PAM profile") },
+        { "harden", NULL, N_("close what can be closed of what keishi rests on: rescue shells, SysRq, lingering") },
+        { "undo", NULL, N_("with --harden: open it again as it was") },
         { "module", N_("PATH"), N_("try this PAM module instead of the installed one (for tests)") },
         {},
 };
@@ -358,7 +360,7 @@ static ExitCode write_break_glass(Setup *s) {
         return step(s, "break-glass-file", true, "%s", _(KEISHI_BREAK_GLASS_FILE " is written"));
 }
 
-static int run_program(char *const *argv) {
+int setup_run(char *const *argv) {
         int status;
         pid_t pid;
 
@@ -383,7 +385,7 @@ static int run_program(char *const *argv) {
 static ExitCode deactivate(Setup *s, const char *why) {
         char *const argv[] = { (char *)PAM_AUTH_UPDATE, (char *)"--disable", (char *)"keishi", NULL };
 
-        s->stuck = status_profile_stages(NULL) > 0 && (run_program(argv) < 0 || status_profile_stages(NULL) > 0);
+        s->stuck = status_profile_stages(NULL) > 0 && (setup_run(argv) < 0 || status_profile_stages(NULL) > 0);
         if (s->stuck)
                 return step(s, "activate", false,
                         _("%s, and neither could it be taken back: look at /etc/pam.d/common-* before you log out"),
@@ -401,7 +403,7 @@ static ExitCode activate(Setup *s) {
                         s, "activate", false, "%s", _("--root has no PAM of its own to activate; add --no-activate"));
         if (status_profile_stages(NULL) == PROFILE_STAGES)
                 return step(s, "activate", true, "%s", _("the PAM profile is active already"));
-        if (run_program(argv) < 0)
+        if (setup_run(argv) < 0)
                 return deactivate(s, _("pam-auth-update --enable keishi failed"));
         if (status_profile_stages(NULL) != PROFILE_STAGES)
                 return deactivate(s, _("pam-auth-update did not put pam_keishi into every stack: files of "
@@ -470,6 +472,13 @@ static ExitCode setup(Ctl *ctl, const Verb *verb, const Args *args) {
         if (geteuid() != 0)
                 return ctl_error(
                         ctl, CTL_REFUSED, "%s", _("setup is root's, once; afterwards people with a role go on"));
+        if (args_has(args, "undo") && !args_has(args, "harden"))
+                return ctl_error(ctl, CTL_USAGE, "%s", _("--undo goes with --harden"));
+        if (args_has(args, "harden")) {
+                if (s.check_only || args_has(args, "unattended") || args_has(args, "module"))
+                        return ctl_error(ctl, CTL_USAGE, "%s", _("--harden takes no option but --undo"));
+                return setup_harden(ctl, args_has(args, "undo"));
+        }
         if (!s.check_only && !args_has(args, "unattended") && (ctl->json || !isatty(STDIN_FILENO)))
                 return ctl_error(ctl, CTL_USAGE, "%s", _("there is nobody to ask here; use --unattended FILE"));
         s.steps = json_object_new_array();

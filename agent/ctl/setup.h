@@ -37,6 +37,14 @@ int break_glass_read(const char *root, SetupPlan *ret);
 /* Writes it, root 0644, complete or not at all. */
 int break_glass_write(const char *root, char *const *accounts);
 
+/* Runs a program with an environment of its own, its output on stderr. 0 when it exits with 0, else a negative errno.
+ */
+int setup_run(char *const *argv);
+
+/* ---- setup-harden.c: what an installed machine can close of what keishi rests on; `undo` opens it again ---- */
+
+ExitCode setup_harden(Ctl *ctl, bool undo);
+
 /* ---- setup-try.c: a login in a stack of our own ---- */
 
 typedef struct TryResult {

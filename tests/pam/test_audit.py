@@ -181,6 +181,81 @@ def test_a_long_list_is_answered_in_parts_and_stops_no_login(o):
     assert len(o.polkit_asked()) == 3, len(o.polkit_asked())
 
 
+def machine(o):
+    """What setup --harden looks at on a machine as Debian installs it."""
+    for d in ("etc/systemd/system/sysinit.target.wants", "etc/sysctl.d", "proc/sys/kernel", "var/lib/systemd/linger"):
+        os.makedirs(o.path(d))
+    o.write("proc/sys/kernel/sysrq", "438\n")
+    for name in ("daemon1", HANAKO, "gone"):
+        o.write("var/lib/systemd/linger/" + name, "")
+    os.symlink("/lib/systemd/system/debug-shell.service", o.path("etc/systemd/system/sysinit.target.wants/debug-shell.service"))
+    os.symlink("/dev/null", o.path("etc/systemd/system/emergency.service"))
+
+
+def tree(o):
+    found = {}
+    for top in ("etc/systemd", "etc/sysctl.d", "proc", "var/lib/systemd"):
+        for d, _, names in os.walk(o.path(top)):
+            for name in names:
+                path = os.path.join(d, name)
+                if os.path.islink(path):
+                    found[path] = os.readlink(path)
+                else:
+                    with open(path) as f:
+                        found[path] = f.read().strip()
+    return found
+
+
+def states(o):
+    return {p["id"]: p["state"] for p in json.loads(o.ctl("root", "status", "--root", o.root, "--json").stdout)["preconditions"]}
+
+
+@office
+def test_hardening_needs_root_and_somebody_who_can_still_repair_the_terminal(o):
+    machine(o)
+    before = tree(o)
+    o.refused(KANRI, "setup", "--harden", "--root", o.root)
+    o.refused("root", "setup", "--harden", "--root", o.root, says="break-glass")
+    o.refused("root", "setup", "--undo", "--root", o.root, code=USAGE)
+    o.refused("root", "setup", "--harden", "--check", "--root", o.root, code=USAGE)
+    assert tree(o) == before
+
+
+@office
+def test_hardening_closes_says_what_was_there_and_is_undone_exactly(o):
+    machine(o)
+    o.write("etc/keishi/break-glass", "soto\n")  # any local account with a password
+    before = tree(o)
+    assert [states(o)[p] for p in ("rescue-shells", "sysrq", "linger")] == ["missing"] * 3
+    steps = json.loads(o.done("root", "setup", "--harden", "--root", o.root, "--json"))["steps"]
+    assert {(s["step"], s["outcome"]) for s in steps} == {("rescue.service", "done"), ("emergency.service", "already"), ("debug-shell.service", "done"), ("debug-shell", "done"),
+                                                          ("kernel.sysrq", "done"), ("linger", "done"), ("boot-loader-password", "left")}, steps
+    assert [s for s in steps if s["step"] == "kernel.sysrq"][0] == {"step": "kernel.sysrq", "outcome": "done", "before": "438", "after": "0"}
+    assert [states(o)[p] for p in ("rescue-shells", "sysrq", "linger")] == ["held"] * 3
+    assert os.listdir(o.path("var/lib/systemd/linger")) == ["daemon1"]
+    assert any("grub-mkpasswd-pbkdf2" in s.get("commands", "") for s in steps)
+    again = json.loads(o.done("root", "setup", "--harden", "--root", o.root, "--json"))["steps"]
+    assert {s["outcome"] for s in again} == {"already", "left"}, again
+    text = o.done("root", "setup", "--harden", "--root", o.root)
+    assert "break-glass" in text and "--undo" in text and "password_pbkdf2" in text, text
+    o.done("root", "setup", "--harden", "--undo", "--root", o.root)
+    assert tree(o) == before
+    assert not os.path.exists(o.path("var/lib/keishi/harden.json"))
+    assert json.loads(o.done("root", "setup", "--harden", "--undo", "--root", o.root, "--json"))["steps"] == []
+
+
+@office
+def test_hardening_leaves_a_unit_of_the_administrator_alone_and_fails(o):
+    machine(o)
+    o.write("etc/keishi/break-glass", "soto\n")
+    o.write("etc/systemd/system/rescue.service", "[Service]\nExecStart=/bin/true\n")
+    r = o.ctl("root", "setup", "--harden", "--root", o.root)
+    assert r.returncode == FAILED and "FAILED" in r.stdout and "rescue.service" in r.stdout, r
+    with open(o.path("etc/systemd/system/rescue.service")) as f:
+        assert "ExecStart" in f.read()
+    assert states(o)["sysrq"] == "held"  # the rest is done all the same
+
+
 if __name__ == "__main__":
     if not has_other_users():
         print("1..0 # SKIP callers are real uids: needs root, or a user namespace with more than one")

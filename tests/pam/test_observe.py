@@ -129,7 +129,7 @@ def test_status_check_and_audit_say_that_it_is_a_trial(o):
         o.write("etc/pam.d/common-" + stage, "%s required pam_keishi.so\n" % stage)
     rows = {row["row"]: row for row in json.loads(o.ctl(ETSURAN, "audit", "--root", o.root, "--json").stdout)["rows"]}
     assert rows["R11"]["state"] == "partly" and any("on trial until " + UNTIL in t for t in rows["R11"]["lacking"]), rows["R11"]
-    assert rows["R4"]["state"] == "yes", rows["R4"]
+    assert rows["R2"]["state"] == "partly" and rows["R4"]["state"] == "yes", rows["R4"]
     assert any(UNTIL in e.get("KEISHI_DETAIL", "") for e in o.trail(event="policy-loaded"))
 
 

@@ -107,6 +107,28 @@ static void test_rescue_shells_are_closed_by_masking_both(void **state) {
         assert_int_equal(look("rescue-shells", "debug-shell"), PRECONDITION_MISSING);
 }
 
+static void test_sysrq_may_only_sync_remount_and_reboot(void **state) {
+        assert_int_equal(look("sysrq", "sysrq"), PRECONDITION_UNKNOWN);
+        put("/proc/sys/kernel/sysrq", "438\n"); /* as Debian ships it */
+        assert_int_equal(look("sysrq", "438"), PRECONDITION_MISSING);
+        put("/proc/sys/kernel/sysrq", "1\n");
+        assert_int_equal(look("sysrq", NULL), PRECONDITION_MISSING);
+        put("/proc/sys/kernel/sysrq", "176\n");
+        assert_int_equal(look("sysrq", NULL), PRECONDITION_HELD);
+        put("/proc/sys/kernel/sysrq", "0\n");
+        assert_int_equal(look("sysrq", NULL), PRECONDITION_HELD);
+        put("/proc/sys/kernel/sysrq", "-1\n");
+        assert_int_equal(look("sysrq", NULL), PRECONDITION_UNKNOWN);
+}
+
+static void test_only_system_accounts_may_linger(void **state) {
+        assert_int_equal(look("linger", NULL), PRECONDITION_HELD);
+        put("/var/lib/systemd/linger/root", "");
+        assert_int_equal(look("linger", NULL), PRECONDITION_HELD);
+        put("/var/lib/systemd/linger/nobody-such", "");
+        assert_int_equal(look("linger", "nobody-such"), PRECONDITION_MISSING);
+}
+
 static void test_disk_encryption_is_followed_down_to_the_disks(void **state) {
         assert_int_equal(look("disk-encryption", "mountinfo"), PRECONDITION_UNKNOWN);
         put("/proc/self/mountinfo", "22 1 8:1 / / rw - ext4 /dev/sda1 rw\n23 22 0:5 / /dev rw - devtmpfs udev rw\n");
@@ -215,6 +237,8 @@ int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup(test_boot_loader_needs_superusers_and_a_password, clear),
                 cmocka_unit_test_setup(test_rescue_shells_are_closed_by_masking_both, clear),
+                cmocka_unit_test_setup(test_sysrq_may_only_sync_remount_and_reboot, clear),
+                cmocka_unit_test_setup(test_only_system_accounts_may_linger, clear),
                 cmocka_unit_test_setup(test_disk_encryption_is_followed_down_to_the_disks, clear),
                 cmocka_unit_test_setup(test_secure_boot_is_the_byte_after_the_attributes, clear),
                 cmocka_unit_test_setup(test_lockdown_and_iommu, clear),
