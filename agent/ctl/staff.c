@@ -85,8 +85,27 @@ static void tell_count(json_object *result, const char *name, const char *text) 
                 (void)printf("%s: %" PRIu64 "\n", text, json_object_get_uint64(value));
 }
 
+/* One line for each name of an array; `format` is one of ours, with one %s. */
+static ExitCode tell_each(const Ctl *ctl, json_object *result, const char *field, const char *format) {
+        json_object *names;
+
+        if (!json_object_object_get_ex(result, field, &names))
+                return CTL_DONE;
+        for (size_t i = 0; i < json_object_array_length(names); i++) {
+                _cleanup_free_ char *name = text_safe(json_object_get_string(json_object_array_get_idx(names, i)));
+
+                if (!name)
+                        return ctl_oom(ctl);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+                (void)printf(_(format), name);
+#pragma GCC diagnostic pop
+        }
+        return CTL_DONE;
+}
+
 static ExitCode show(const Ctl *ctl, json_object *result) {
-        json_object *user, *due;
+        json_object *user;
         ExitCode code;
 
         if (ctl->json)
@@ -98,15 +117,12 @@ static ExitCode show(const Ctl *ctl, json_object *result) {
         tell_count(result, "reviews_due", _("designations to be reviewed now"));
         tell_count(result, "members_ended", _("uses of shared IDs ended"));
         tell_count(result, "deputies_ended", _("deputies ended"));
-        if (json_object_object_get_ex(result, "shared_passwords_due", &due))
-                for (size_t i = 0; i < json_object_array_length(due); i++) {
-                        _cleanup_free_ char *account =
-                                text_safe(json_object_get_string(json_object_array_get_idx(due, i)));
-
-                        if (!account)
-                                return ctl_oom(ctl);
-                        (void)printf(_("the password of the shared ID %s has to be changed\n"), account);
-                }
+        if (code == CTL_DONE)
+                code = tell_each(ctl, result, "shared_passwords_due",
+                        N_("the password of the shared ID %s has to be changed\n"));
+        if (code == CTL_DONE)
+                code = tell_each(ctl, result, "still_designated_by",
+                        N_("still designated by %s: take the user out of it where it is kept\n"));
         return code;
 }
 

@@ -356,6 +356,47 @@ static int transfer(Step *s, const User *user, json_object *fields, json_object 
         return r == 0 ? end_deputies(s, user->person, user->unit) : r;
 }
 
+static int add_left(Step *s, json_object *left, const char *kind, char *const *names) {
+        int r = 0;
+
+        for (; r == 0 && names && *names; names++) {
+                _cleanup_json_ json_object *filter = json_object_new_object(), *rows = NULL;
+                json_object *text;
+                char subject[300];
+
+                (void)snprintf(subject, sizeof(subject), "%s:%s", kind, *names);
+                if (!filter || json_set_string(filter, "subject", subject) < 0)
+                        return -ENOMEM;
+                r = registry_row_list(s->b->c.registry, NOUN_DESIGNATION, filter, 1, &rows, NULL);
+                if (r == REGISTRY_E_INVALID) /* no name that a designation can have */
+                        r = 0;
+                if (r != 0 || !rows || json_object_array_length(rows) == 0)
+                        continue;
+                text = json_object_new_string(subject);
+                if (!text || json_object_array_add(left, text) < 0) {
+                        json_object_put(text);
+                        return -ENOMEM;
+                }
+        }
+        return r;
+}
+
+/* Groups and netgroups that still designate the person: they are kept elsewhere, so a transfer cannot end that, but it
+ * can say so. */
+static int tell_left(Step *s) {
+        json_object *left = json_object_new_array();
+        int r = 0;
+
+        if (json_set(s->result, "still_designated_by", left) < 0)
+                return -ENOMEM;
+        for (Account **i = s->caller->targets; r == 0 && i && *i; i++) {
+                r = add_left(s, left, "group", (*i)->groups);
+                if (r == 0)
+                        r = add_left(s, left, "netgroup", (*i)->netgroups);
+        }
+        return r;
+}
+
 static int do_transfer(Bus *b, sd_bus_message *m, const Caller *caller) {
         _cleanup_json_ json_object *document = NULL, *fields = NULL, *row = NULL, *result = NULL;
         _cleanup_(user_done) User user = {};
@@ -380,6 +421,8 @@ static int do_transfer(Bus *b, sd_bus_message *m, const Caller *caller) {
         r = transfer(&s, &user, fields, &row);
         if (r == 0)
                 r = add_grants(&s, document, row);
+        if (r == 0)
+                r = tell_left(&s);
         (void)snprintf(
                 detail, sizeof(detail), "%s -> %s: %s", user.unit, r == 0 ? json_string(row, "unit") : "", s.reason);
         return finish(&s, r, EVENT_USER_TRANSFERRED, row, detail);

@@ -88,6 +88,15 @@ def test_a_transfer_ends_what_the_old_unit_gave(o):
 
 
 @office
+def test_a_transfer_names_the_groups_that_still_designate(o):
+    assert enters(o, JIRO)
+    r = o.ctl(KANRI, "user", "transfer", JIRO, "--unit", "総務課", "--reason", "異動")
+    assert r.returncode == DONE and "still designated by group:keiri" in r.stdout, r
+    assert enters(o, JIRO)  # the group is kept elsewhere
+    assert o.json(KANRI, "user", "transfer", TARO, "--unit", "総務課", "--reason", "異動")["still_designated_by"] == []
+
+
+@office
 def test_a_transfer_makes_the_review_of_what_stays_due(o):
     o.done(KANRI, "scope", "add", "庶務", "--business", "庶務", "--unit", "総務課", "--terminals", "name:T01")
     o.done(KANRI, "user", "transfer", HANAKO, "--unit", "総務課", "--reason", "x")
