@@ -12,6 +12,7 @@
 
 #include "login/attempt.h"
 #include "registry/internal.h"
+#include "registry/review.h"
 #include "util/clock.h"
 
 /* Registry and attempts when memory runs out: each allocation of an operation fails once, ours, SQLite's and json-c's.
@@ -265,6 +266,66 @@ static int list(void) {
         return q;
 }
 
+/* What lies inside its scope must not look outside, nor the other way round, and no row may be missing. */
+static int review(void) {
+        ReviewQuery query = { .now_usec = NOW, .limit = 100 };
+        json_object *rows = NULL;
+        int64_t last = 0;
+        int q = registry_review(registry, &query, &rows, &last);
+
+        if (q == 0) {
+                assert_int_equal(json_object_array_length(rows), 2);
+                for (size_t i = 0; i < 2; i++) {
+                        json_object *row = json_object_array_get_idx(rows, i), *state, *value;
+
+                        assert_false(json_object_object_get_ex(row, "outside", &value));
+                        assert_true(json_object_object_get_ex(row, "state", &state));
+                        assert_int_equal(json_object_array_length(state), 1);
+                        assert_string_equal(json_object_get_string(json_object_array_get_idx(state, 0)), "never-used");
+                }
+        }
+        json_object_put(rows);
+        return q;
+}
+
+static int note_deputy(const char *uuid, const char *role, const char *unit, void *userdata) {
+        unsigned *n = userdata;
+
+        assert_true(uuid && strcmp(role, "unit-head") == 0 && strcmp(unit, "会計課") == 0);
+        (*n)++;
+        return 0;
+}
+
+static int deputies(void) {
+        unsigned n = 0;
+        int q = registry_deputies(registry, "1001", NOW, note_deputy, &n);
+
+        if (q == 0)
+                assert_int_equal(n, 1);
+        return q;
+}
+
+static int mark_and_roll_back(void) {
+        json_object *list = NULL, *after = NULL, *uuid;
+        int q;
+
+        q = registry_begin(registry);
+        if (q == 0)
+                q = registry_row_list(registry, NOUN_DESIGNATION, NULL, 1, &list, NULL);
+        if (q == 0) {
+                RegistryError e;
+
+                assert_true(json_object_object_get_ex(json_object_array_get_idx(list, 0), "uuid", &uuid));
+                q = registry_reviewed(
+                        registry, json_object_get_string(uuid), "1001", NOW, NOW + 1000000, NULL, &after, &e);
+        }
+        if (q == 0)
+                assert_true(json_object_object_get_ex(after, "reviewed_by", NULL));
+        json_object_put(list);
+        json_object_put(after);
+        return q;
+}
+
 static unsigned charged;
 
 static int charge(void) {
@@ -339,6 +400,15 @@ static void lists_are_whole_or_refused(void **state) {
         with_each_allocation_failing(list);
 }
 
+static void reviews_and_deputies_are_whole_or_refused(void **state) {
+        assert_int_equal(registry_begin(registry), 0);
+        add(NOUN_DEPUTY, "{'unit':'会計課','role':'unit-head','person':'1001','until':'2027-12-31'}");
+        assert_int_equal(registry_commit(registry), 0);
+        with_each_allocation_failing(review);
+        with_each_allocation_failing(deputies);
+        with_each_allocation_failing(mark_and_roll_back);
+}
+
 static void a_charge_is_told_exactly_when_it_was_made(void **state) {
         Attempt a;
 
@@ -373,6 +443,7 @@ int main(void) {
                 T(rows_are_changed_wholly_or_not),
                 T(rows_are_removed_wholly_or_not),
                 T(lists_are_whole_or_refused),
+                T(reviews_and_deputies_are_whole_or_refused),
                 T(a_charge_is_told_exactly_when_it_was_made),
                 T(a_lock_is_never_overlooked),
                 T(opening_succeeds_or_is_refused),
