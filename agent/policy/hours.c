@@ -210,7 +210,10 @@ static bool fill_week(const char *text, uint8_t week[WEEK_MINUTES / 8]) {
 
 bool hours_within(const char *inner, const char *outer) {
         uint8_t a[WEEK_MINUTES / 8], b[WEEK_MINUTES / 8];
+        const char *error;
 
+        if (inner && (!outer || strcmp(inner, outer) == 0))
+                return hours_valid(inner, &error);
         if (!fill_week(inner, a) || !fill_week(outer, b))
                 return false;
         for (size_t i = 0; i < sizeof(a); i++)

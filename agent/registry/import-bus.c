@@ -561,18 +561,16 @@ static void go_on_scanning(struct ImportRun *run) {
         bool done = false;
         int r;
 
-        r = registry_begin(registry);
+        r = import_staging_begin(registry);
         if (r == 0)
                 r = import_scan(run->import, SCAN_ROWS, permit_row, &asking, &done, &e);
-        if (r == 0)
-                r = registry_commit(registry);
+        r = import_staging_end(registry, r);
         if (r == 0 && done) {
                 run->state = STATE_SCREENING;
                 screen(run);
         }
         if (r == 0)
                 return;
-        registry_rollback(registry);
         refusals_record(run, "ImportCommit", &asking.refusals);
         if (asking.text && run->committer) {
                 (void)bus_refuse(run->committer, "Refused", "%s", asking.text);
@@ -776,13 +774,10 @@ static int take_rows(struct ImportRun *run, json_object *rows, json_object *erro
         Asking asking = { .run = run };
         int r;
 
-        r = registry_begin(registry);
+        r = import_staging_begin(registry);
         for (size_t i = 0; r == 0 && i < json_object_array_length(rows); i++)
                 r = take_row(run, json_object_array_get_idx(rows, i), errors, changes, &asking);
-        if (r == 0)
-                r = registry_commit(registry);
-        if (r != 0)
-                registry_rollback(registry);
+        r = import_staging_end(registry, r);
         refusals_record(run, "ImportRows", &asking.refusals);
         return r;
 }

@@ -336,6 +336,23 @@ void import_row_done(ImportRow *row) {
 
 /* ---- staging ---- */
 
+int import_staging_begin(Registry *r) {
+        int q = registry_result(sqlite3_exec(r->db, "PRAGMA synchronous = NORMAL", NULL, NULL, NULL));
+
+        return q != 0 ? q : registry_begin(r);
+}
+
+int import_staging_end(Registry *r, int q) {
+        int set;
+
+        if (q == 0)
+                q = registry_commit(r);
+        if (q != 0)
+                registry_rollback(r);
+        set = registry_result(sqlite3_exec(r->db, "PRAGMA synchronous = FULL", NULL, NULL, NULL));
+        return q != 0 ? q : set;
+}
+
 static bool is_time(const Field *f) {
         return f->type == TYPE_FROM || f->type == TYPE_UNTIL;
 }
@@ -969,9 +986,10 @@ int import_purge(Registry *r, unsigned limit, bool *ret_done) {
         static const char sql[] = "DELETE FROM import_rows WHERE NOT EXISTS (SELECT 1 FROM imports)"
                                   " AND seq IN (SELECT seq FROM import_rows ORDER BY seq LIMIT ?1)";
         _cleanup_statement_ sqlite3_stmt *s = NULL;
+        unsigned n;
         int q;
 
-        q = registry_begin(r);
+        q = import_staging_begin(r);
         if (q == 0)
                 q = registry_statement(r, sql, &s);
         if (q == 0)
@@ -979,15 +997,10 @@ int import_purge(Registry *r, unsigned limit, bool *ret_done) {
         if (q == 0)
                 q = statement_run(s);
         registry_statement_done(&s);
-        if (q == 0) {
-                unsigned n = (unsigned)sqlite3_changes(r->db);
-
-                q = registry_commit(r);
-                if (q == 0)
-                        *ret_done = n < limit;
-        }
-        if (q != 0)
-                registry_rollback(r);
+        n = (unsigned)sqlite3_changes(r->db);
+        q = import_staging_end(r, q);
+        if (q == 0)
+                *ret_done = n < limit;
         return q;
 }
 

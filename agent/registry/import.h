@@ -30,7 +30,7 @@
 
 #define IMPORT_ROWS_MAX  250000u /* rows of a file */
 #define IMPORT_BATCH_MAX 1000u   /* rows of a batch */
-#define IMPORT_SLICE     250u    /* rows of a slice of applying */
+#define IMPORT_SLICE     500u    /* rows of a slice of applying */
 
 typedef enum ImportOutcome {
         IMPORT_REMOVED,
@@ -56,6 +56,12 @@ typedef struct ImportRow {
         json_object *before, *after; /* both for what is changed; neither for what is unchanged */
 } ImportRow;
 void import_row_done(ImportRow *row);
+
+/* Around what is only staged, looked through, or thrown away: a transaction that need not be on the disk when it is
+ * over. A crash may take it away, and would take it away anyhow; the decision, and all before it in the log, is
+ * durable. The end commits when `q` is 0, else rolls back; it returns what came of it. */
+int import_staging_begin(Registry *r);
+int import_staging_end(Registry *r, int q);
 
 /* Whether a row may be written (`before` and `after` as for a change, either may be NULL): 0, and in `deputy` the uuid
  * of the deputy's row by which, if any; in import_scan() also 1: the row is left alone; or a negative errno. */

@@ -248,6 +248,27 @@ def test_roles_and_own_rows_hold_for_every_row_of_an_import(o):
 
 
 @office
+def test_an_import_shuts_out_neither_a_system_owner_nor_a_break_glass_account(o):
+    owner = "account,retired\nsekinin,yes\n"
+    r = o.ctl(KANRI, "import", "user", put(o, owner))
+    assert r.returncode != DONE and "system owner" in r.stderr, r
+    assert last(o, "change-refused")["KEISHI_REASON"] == "system-owner"
+    assert o.ctl(KANRI, "import", "user", put(o, owner), "--dry-run").returncode != DONE
+    o.write("etc/keishi/break-glass", "taro\n", 0o600)
+    found = errors(o, KANRI, "import", "user", put(o, "account,unit\ntaro,総務課\n"))
+    assert "break-glass" in found[0]["message"], found
+    assert imported(o, "account,retired\njiro,yes\n")["changed"] == 1  # others are not in the way
+    assert not o.sql("SELECT 1 FROM users WHERE account = 'sekinin' AND retired = 1")
+
+
+@office
+def test_a_deputy_imports_for_the_unit_and_the_trail_names_the_deputy(o):
+    o.done(SEKININ, "deputy", "add", "--unit", "会計課", "--role", "unit-head", "--person", "20%04d" % STAFF[SOMU], "--from", "2020-01-01", "--until", "2099-12-31")
+    assert o.json(SOMU, "import", "designation", put(o, "scope,subject\n会計,user:taro\n"))["added"] == 1
+    assert last(o, "directory-changed").get("KEISHI_DEPUTY"), last(o, "directory-changed")
+
+
+@office
 def test_polkit_is_asked_once_for_an_import_and_once_for_an_export(o):
     asked = len(o.polkit_asked())
     assert imported(o, HEAD + users(1500))["added"] == 1500
