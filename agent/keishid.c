@@ -15,6 +15,7 @@
 #include "factor/lookup.h"
 #include "keishi/paths.h"
 #include "login/bus.h"
+#include "login/drift.h"
 #include "login/lifecycle.h"
 #include "login/server.h"
 #include "login/service.h"
@@ -50,6 +51,7 @@ typedef struct Keishid {
         HelperPool *end;
         SessionList *sessions;
         Enforcer *enforcer;
+        Drift *drift;
         LoginServer *server;
         Bus *bus;
 } Keishid;
@@ -59,6 +61,7 @@ static void keishid_done(Keishid *k) {
         k->server = login_server_free(k->server);
         k->bus = bus_free(k->bus);
         k->enforcer = enforcer_free(k->enforcer);
+        k->drift = drift_free(k->drift);
         k->sessions = session_list_free(k->sessions);
         k->password = helper_pool_free(k->password);
         k->end = helper_pool_free(k->end);
@@ -239,6 +242,20 @@ static int start_enforcer(Keishid *k) {
         return users_dir ? enforcer_new(&k->enforcer, &context) : -ENOMEM;
 }
 
+/* After the start is recorded: a change of the configuration comes behind the hash of what was loaded. */
+static int start_drift(Keishid *k) {
+        DriftContext context = {
+                .event = k->event,
+                .registry = k->registry,
+                .trail = k->trail,
+                .config = k->config,
+                .root = k->options.root,
+        };
+        int r = drift_new(&k->drift, &context);
+
+        return r == 0 ? 0 : fail("configuration", r);
+}
+
 static int start_login(Keishid *k, const char *boot_id) {
         LoginContext context;
         int r;
@@ -261,6 +278,7 @@ static int start_login(Keishid *k, const char *boot_id) {
                 .clock = &k->clock,
                 .sessions = k->sessions,
                 .enforcer = k->enforcer,
+                .drift = k->drift,
         };
         r = login_server_new(&k->server, &context, k->options.root);
         return r == 0 ? 0 : fail(KEISHI_RUN_DIR, r);
@@ -274,6 +292,7 @@ static int start_bus(Keishid *k) {
                 .lookup = k->lookup,
                 .config = k->config,
                 .root = k->options.root,
+                .drift = k->drift,
                 .clock_trusted = on_clock_trusted,
                 .clock_confirm = on_clock_confirm,
                 .clock_confirmed = on_clock_confirmed,
@@ -288,13 +307,12 @@ static int start_bus(Keishid *k) {
 
 static int run(Keishid *k) {
         _cleanup_free_ char *config_path = io_prefix(k->options.root, KEISHI_CONFIG_FILE);
-        _cleanup_free_ char *pam_dir = io_prefix(k->options.root, KEISHI_PAM_DIR);
         _cleanup_free_ char *error = NULL;
         char boot_id[SD_ID128_STRING_MAX];
         sd_id128_t id;
         int r;
 
-        if (!config_path || !pam_dir)
+        if (!config_path)
                 return fail("start", -ENOMEM);
         r = config_load(&k->config, config_path, &error);
         if (r < 0) {
@@ -323,10 +341,10 @@ static int run(Keishid *k) {
         r = trusted_clock_init(&k->clock, k->registry, k->trail, k->config);
         if (r != 0)
                 return fail_registry(k, "clock", r);
-        r = lifecycle_started(k->registry, k->trail, k->config, pam_dir, boot_id);
+        r = lifecycle_started(k->registry, k->trail, k->config, boot_id);
         if (r != 0)
                 return fail_registry(k, "trail", r);
-        if (start_login(k, boot_id) != 0 || start_bus(k) != 0)
+        if (start_drift(k) != 0 || start_login(k, boot_id) != 0 || start_bus(k) != 0)
                 return EXIT_FAILURE;
 
         (void)sd_notify(0, "READY=1\nSTATUS=Deciding logins.");

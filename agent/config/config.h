@@ -24,6 +24,12 @@ typedef enum Role {
 } Role;
 const char *role_to_string(Role r); /* "system-manager" */
 
+/* What a change of configuration, PAM stacks or sudoers does until a person accepts it. */
+typedef enum OnDrift {
+        ON_DRIFT_RECORD,
+        ON_DRIFT_CLOSE, /* logins, su and sudo of those who may not accept it are refused */
+} OnDrift;
+
 typedef struct Config {
         char *locale;                 /* [Agent] Locale=ja_JP.UTF-8: for callers that bring none */
         uint64_t transaction_usec;    /* [Agent] TransactionTimeoutSec=120: one PAM call, from BEGIN to RESULT */
@@ -46,6 +52,7 @@ typedef struct Config {
         uint64_t staff_uid_min;       /* [Policy] StaffUidMin=1000: accounts below are system accounts */
         uint64_t observe;             /* [Policy] Mode=enforce: 1 for observe */
         uint64_t observe_until;       /* [Policy] ObserveUntil=1970-01-01: the last day of it, as 19700101 */
+        OnDrift on_drift;             /* [Policy] OnDrift=record|close */
         char *role_groups[_ROLE_MAX]; /* [Roles] SystemManager=keishi-system-manager … NSS groups */
 
         /* [Factors] Default=password; Console=, Locker=, Admin=, Remote=, Self=: per family; alternatives separated by

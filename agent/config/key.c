@@ -49,6 +49,7 @@ static const ConfigKey keys[] = {
         NUMBER("Policy", "StaffUidMin", staff_uid_min, 1, UINT32_MAX - 1, "1000"),
         { "Policy", "Mode", KEY_MODE, 0, 0, "enforce", offsetof(Config, observe), _FAMILY_INVALID },
         { "Policy", "ObserveUntil", KEY_DAY, 0, 0, "1970-01-01", offsetof(Config, observe_until), _FAMILY_INVALID },
+        { "Policy", "OnDrift", KEY_ON_DRIFT, 0, 0, "record", offsetof(Config, on_drift), _FAMILY_INVALID },
 
         GROUP("SystemManager", ROLE_SYSTEM_MANAGER, "keishi-system-manager"),
         GROUP("UnitHead", ROLE_UNIT_HEAD, "keishi-unit-head"),
@@ -147,6 +148,13 @@ static int set_number(const ConfigKey *key, const char *value, Config *c, char *
                 c->staff_uid_min = number;
         else
                 *(unsigned *)((char *)c + key->offset) = (unsigned)number;
+        return 0;
+}
+
+static int set_on_drift(const ConfigKey *key, const char *value, Config *c, char **ret_error) {
+        if (strcmp(value, "record") != 0 && strcmp(value, "close") != 0)
+                return refuse(ret_error, "%s=%s is neither record nor close", key->name, value);
+        c->on_drift = strcmp(value, "close") == 0 ? ON_DRIFT_CLOSE : ON_DRIFT_RECORD;
         return 0;
 }
 
@@ -284,6 +292,8 @@ int config_key_set(const ConfigKey *key, const char *value, Config *c, char **re
                 return set_number(key, value, c, ret_error);
         case KEY_DURATION:
                 return set_duration(key, value, c, ret_error);
+        case KEY_ON_DRIFT:
+                return set_on_drift(key, value, c, ret_error);
         case KEY_LOCALE:
                 return set_locale(key, value, c, ret_error);
         case KEY_GROUP:

@@ -10,6 +10,7 @@ typedef enum KeyType {
         KEY_UINT,     /* a decimal number */
         KEY_DURATION, /* seconds, or a number with ms, s, min, h, d or w; limits in microseconds */
         KEY_LOCALE,   /* the name of a locale */
+        KEY_ON_DRIFT, /* record or close */
         KEY_GROUP,    /* the name of an NSS group */
         KEY_MODE,     /* enforce or observe */
         KEY_DAY,      /* a day, 2026-12-31 */

@@ -37,6 +37,7 @@ static const struct {
         { "expired", N_("designated, but no longer or not yet") },
         { "target", N_("this account may not be acted as") },
         { "class", N_("the class or the external line of the terminal forbids this business") },
+        { "drift", N_("the configuration of the terminal changed, and nobody has accepted it yet") },
 };
 
 const char *check_reason_text(const char *reason) {

@@ -19,6 +19,7 @@ static const Verb *const tables[] = {
         import_verbs,
         export_verbs,
         clock_verbs,
+        drift_verbs,
         attempt_verbs,
         trail_verbs,
 };

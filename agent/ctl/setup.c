@@ -411,6 +411,22 @@ static ExitCode activate(Setup *s) {
         return step(s, "activate", true, "%s", _("the PAM profile is active: keishi decides from now on"));
 }
 
+/* From now on what differs from this is drift, and people with a role accept it. */
+static ExitCode record_configuration(Setup *s) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_json_ json_object *status = NULL;
+        json_object *configuration;
+
+        if (client_call_json(s->ctl, &status, "Status", NULL) == CTL_DONE &&
+                json_object_object_get_ex(status, "configuration", &configuration) &&
+                json_boolean(configuration, "recorded"))
+                return step(s, "configuration", true, "%s", _("the configuration was recorded before"));
+        if (client_call(s->ctl, &reply, "SetupFinished", NULL) != CTL_DONE)
+                return step(s, "configuration", false, "%s", _("the configuration could not be recorded"));
+        return step(s, "configuration", true, "%s",
+                _("configuration, PAM stacks and sudoers are recorded: changes show in keishictl status"));
+}
+
 static ExitCode check_profile(Setup *s) {
         bool active = status_profile_stages(s->ctl->root) == PROFILE_STAGES;
 
@@ -444,7 +460,9 @@ static ExitCode run_steps(Setup *s) {
                 code = try_user(s);
         if (code == CTL_DONE)
                 code = write_break_glass(s);
-        return code == CTL_DONE ? activate(s) : code;
+        if (code == CTL_DONE)
+                code = activate(s);
+        return code == CTL_DONE ? record_configuration(s) : code;
 }
 
 static ExitCode finish(Setup *s, ExitCode code) {

@@ -109,6 +109,37 @@ static int health_counts(Table *t, json_object *agent) {
                 number(counts, "designation"), number(counts, "restriction"));
 }
 
+static int health_configuration(Table *t, json_object *agent) {
+        json_object *o = member(agent, "configuration"), *files = o ? member(o, "files") : NULL;
+        char accepted[MOMENT_TEXT_MAX];
+        int r;
+
+        if (!o)
+                return 0;
+        if (!json_boolean(o, "recorded"))
+                return row(t, _("configuration"), "%s",
+                        _("not recorded yet; keishictl setup does that, or keishictl terminal accept-drift"));
+        moment_format(number(o, "accepted_usec"), accepted);
+        if (number(o, "changed") == 0)
+                return row(t, _("configuration"), _("unchanged since it was accepted, %s"), accepted);
+        r = row(t, _("configuration"),
+                json_boolean(o, "closes") ? _("CHANGED since it was accepted, %s: logins are CLOSED; look at it, then "
+                                              "keishictl terminal accept-drift")
+                                          : _("CHANGED since it was accepted, %s; look at it, then keishictl terminal "
+                                              "accept-drift"),
+                accepted);
+        for (size_t i = 0; r == 0 && files && i < json_object_array_length(files); i++) {
+                json_object *file = json_object_array_get_idx(files, i);
+                const char *change = json_string(file, "change");
+
+                r = row(t, "", "%s (%s)", json_string(file, "path"),
+                        change && strcmp(change, "added") == 0     ? _("added")
+                        : change && strcmp(change, "removed") == 0 ? _("removed")
+                                                                   : _("changed"));
+        }
+        return r;
+}
+
 static int show_health(const Ctl *ctl, json_object *agent) {
         _cleanup_(table_free_p) Table *t = NULL;
         json_object *clock;
@@ -144,6 +175,8 @@ static int show_health(const Ctl *ctl, json_object *agent) {
                                 json_boolean(clock, "trusted")
                                         ? _("trusted")
                                         : _("NOT TRUSTED; look at it, then keishictl terminal confirm-clock"));
+                if (r == 0)
+                        r = health_configuration(t, agent);
         }
         if (r == 0)
                 r = row(t, _("PAM profile"), "%s",

@@ -8,6 +8,7 @@
 
 #include "config/config.h"
 #include "factor/lookup.h"
+#include "login/drift.h"
 #include "registry/registry.h"
 #include "trail/trail.h"
 
@@ -25,6 +26,7 @@ typedef struct BusContext {
         Lookup *lookup;
         const Config *config;
         const char *root; /* prefix of files; NULL: none */
+        Drift *drift;
 
         /* Whether time-bound rules may be applied. */
         bool (*clock_trusted)(void *userdata);

@@ -42,6 +42,9 @@ const char *reason_text(Reason r) {
                 return N_("This account may not be acted as. Ask your system manager.");
         case REASON_CLASS:
                 return N_("Your business may not be done on a terminal of this class. Use another terminal.");
+        case REASON_DRIFT:
+                return N_("The configuration of this terminal was changed. It is closed until a system manager has looked "
+                          "at it; tell them.");
         case REASON_GRANTED:
         case _REASON_MAX:
                 break;
@@ -105,6 +108,7 @@ int transaction_judge(Transaction *t, bool authenticated, FactsData *ret_data, V
                                   ? t->user
                                   : NULL,
                 .target_nss = admin ? t->user_nss : NULL,
+                .drift_closes = drift_closes(t->context->drift),
         };
         Registry *registry = t->context->registry;
         bool own;

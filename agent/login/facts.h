@@ -27,6 +27,7 @@ typedef struct FactsQuery {
         const char *terminal; /* NULL: this one */
         uint64_t now_usec;
         bool clock_trusted;
+        bool drift_closes; /* drift_closes(), where something is to be opened */
 } FactsQuery;
 
 typedef struct FactsData {

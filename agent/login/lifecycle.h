@@ -8,8 +8,7 @@
  */
 
 /* Records, in one transaction: AGENT_CRASHED when the last run did not stop in order (or the power was cut),
- * AGENT_STARTED, POLICY_LOADED with the hash of the configuration, and PAM_STACK when the files of `pam_dir` are not
- * those seen last. */
-int lifecycle_started(Registry *registry, Trail *trail, const Config *config, const char *pam_dir, const char *boot_id);
+ * AGENT_STARTED, and POLICY_LOADED with the hash of the configuration. What changed in files is drift.h's. */
+int lifecycle_started(Registry *registry, Trail *trail, const Config *config, const char *boot_id);
 /* Records an orderly stop. */
 void lifecycle_stopped(Registry *registry, Trail *trail);

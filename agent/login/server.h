@@ -7,6 +7,7 @@
 #include "factor/helper.h"
 #include "factor/lookup.h"
 #include "login/abuse.h"
+#include "login/drift.h"
 #include "login/enforce.h"
 #include "login/proof.h"
 #include "login/session.h"
@@ -30,6 +31,7 @@ typedef struct LoginContext {
         TrustedClock *clock;
         SessionList *sessions;
         Enforcer *enforcer;
+        Drift *drift;
         /* owned by the server */
         ProofList proofs;
         AbuseLog abuse;

@@ -114,6 +114,13 @@ static int add_mode(Bus *b, json_object *o) {
         return json_set_string(o, "observe_until", day);
 }
 
+static int add_drift(Bus *b, json_object *o) {
+        json_object *drift = NULL;
+        int r = drift_status(b->c.drift, &drift);
+
+        return r < 0 ? r : json_set(o, "configuration", drift);
+}
+
 int status_bus_status(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         _cleanup_json_ json_object *o = json_object_new_object();
         _cleanup_free_ char *setup = NULL;
@@ -143,6 +150,8 @@ int status_bus_status(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         r = add_mode(b, o);
         if (r == 0)
                 r = add_clock(b, o);
+        if (r == 0)
+                r = add_drift(b, o);
         return r < 0 ? r : bus_reply_json(m, o);
 }
 

@@ -29,6 +29,7 @@ static const char *const reason_names[_REASON_MAX] = {
         [REASON_EXPIRED] = "expired",
         [REASON_TARGET] = "target",
         [REASON_CLASS] = "class",
+        [REASON_DRIFT] = "drift",
 };
 
 static const char *const subject_kind_names[_SUBJECT_MAX] = {

@@ -189,6 +189,11 @@ static bool target_allowed(const Facts *f) {
         return (f->target_system || f->target_registered) && !f->target_retired && !f->target_restriction;
 }
 
+/* Whether a family opens something new; lockers and passwd serve who is in already. */
+static bool opens(Family family) {
+        return family == FAMILY_CONSOLE || family == FAMILY_ADMIN || family == FAMILY_REMOTE;
+}
+
 Next verdict_begin(Verdict *v, const Facts *f) {
         *v = (Verdict){ .reason = REASON_DEFAULT, .rule = "default" };
 
@@ -215,6 +220,12 @@ Next verdict_begin(Verdict *v, const Facts *f) {
                 return refuse(v, REASON_TARGET, f->target ? f->target_restriction : NULL);
         if (!f->authenticated && (f->stage == STAGE_ACCOUNT || f->stage == STAGE_SESSION_OPEN))
                 return refuse(v, REASON_NOT_AUTHENTICATED, NULL);
+
+        if (f->drift && opens(f->family)) {
+                v->reason = REASON_DRIFT;
+                snprintf(v->rule, sizeof(v->rule), "policy:OnDrift");
+                return VERDICT_DONE;
+        }
 
         if (facts_remote(f))
                 v->reason = REASON_REMOTE_CLOSED;

@@ -50,6 +50,7 @@ typedef enum Reason {
         REASON_EXPIRED,           /* would match, but is over or has not begun */
         REASON_TARGET,            /* the target of su, sudo or polkit may not be acted as */
         REASON_CLASS,             /* the terminal's class or external line forbids this business (R12) */
+        REASON_DRIFT,             /* configuration or PAM stack changed, and the policy closes until that is accepted */
         _REASON_MAX,
 } Reason;
 
@@ -87,6 +88,7 @@ typedef struct Facts {
         const char *terminal_unit;
         unsigned confidentiality; /* 機密性 1..3 */
         bool external_line;
+        bool drift; /* its configuration changed unaccepted, the policy closes for that, and the person may not accept */
 
         /* now, in the terminal's own time zone */
         uint64_t now_usec; /* CLOCK_REALTIME */
@@ -149,7 +151,7 @@ typedef struct Candidate {
 typedef struct Verdict {
         bool granted;
         Reason reason;
-        char rule[64]; /* "designation:UUID", "restriction:UUID", "service:cron" or "default"; of a refusal by class,
+        char rule[64]; /* "designation:UUID", "restriction:UUID", "service:cron", "policy:OnDrift" or "default"; of a refusal by class,
                         * period, hours or clock, the designation that came closest */
         bool observed; /* granted only because the terminal observes: reason and rule are those of the refusal */
         char business[128];   /* of that designation, or empty */

@@ -167,6 +167,12 @@ static const char import_tables[] =
         " uuid TEXT NOT NULL, version INTEGER NOT NULL, deputy TEXT, before TEXT, after TEXT, v0 ANY, v1 ANY, v2 ANY, v3 ANY,"
         " v4 ANY, v5 ANY, v6 ANY, v7 ANY, v8 ANY, v9 ANY, v10 ANY, v11 ANY, v12 ANY, v13 ANY, v14 ANY, v15 ANY) STRICT;";
 
+/* Files whose change is noticed (login/drift.c): their state when last looked at, with the lines of small texts, and the
+ * state that a person accepted. */
+static const char watched_tables[] =
+        "CREATE TABLE watched_files (path TEXT PRIMARY KEY, seen TEXT, seen_text TEXT, accepted TEXT) STRICT,"
+        " WITHOUT ROWID;";
+
 const char *const registry_migrations[] = { directory_tables, local_tables, here_table, access_tables, outbox_left,
-        here_state, import_tables };
+        here_state, import_tables, watched_tables };
 const int registry_n_migrations = (int)ELEMENTSOF(registry_migrations);

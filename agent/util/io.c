@@ -12,7 +12,8 @@ int io_read_file(int dir_fd, const char *path, size_t max, char **ret, size_t *r
         _cleanup_free_ char *buffer = NULL;
         size_t size = 0, room = 0;
 
-        fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        /* Not to wait should it turn out to be a FIFO. */
+        fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
         if (fd < 0)
                 return -errno;
 

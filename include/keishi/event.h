@@ -36,7 +36,9 @@
         X(USER_TRANSFERRED, "user-transferred", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e19", 5, "user transferred")                 \
         X(USER_RETIRED, "user-retired", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e1a", 5, "user retired")                             \
         X(ACCESS_REVIEWED, "access-reviewed", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e1b", 5, "access right reviewed")           \
-        X(DIRECTORY_IMPORTED, "directory-imported", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e30", 5, "directory imported from a file")
+        X(DIRECTORY_IMPORTED, "directory-imported", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e30", 5, "directory imported from a file") \
+        X(CONFIG_DRIFT, "config-drift", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e40", 4, "a file of the configuration changed")      \
+        X(DRIFT_ACCEPTED, "drift-accepted", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e41", 5, "the configuration as it is was accepted")
 
 typedef enum EventKind {
 #define X(kind, name, id, priority, message) EVENT_##kind,

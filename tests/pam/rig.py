@@ -229,7 +229,7 @@ class Rig:
         r = wait_for("org.keishi1 on the bus", ready)
         if check and r.returncode != 0:
             raise AssertionError("%s: %s" % (method, r.stderr))
-        return json.loads(r.stdout)["data"] if r.returncode == 0 else r.stderr
+        return r.stderr if r.returncode != 0 else json.loads(r.stdout)["data"] if r.stdout.strip() else None
 
     def drive(self, service, user, *calls, answers=(), timeout=60, **options):
         """Runs tests/pam/drive; returns its lines."""

@@ -499,6 +499,18 @@ CHANGE(external_line_allowed) {
         c->external_ok = true;
 }
 
+CHANGE(drift) {
+        f->drift = true;
+}
+CHANGE(drift_and_a_locker) {
+        locker(f);
+        f->drift = true;
+}
+CHANGE(drift_and_a_restriction) {
+        f->drift = true;
+        f->restriction = "r-1";
+}
+
 /* ---- the clock ---- */
 
 CHANGE(lost_clock) {
@@ -633,6 +645,10 @@ static const Case cases[] = {
         { "terminal without a class", class_unknown_at_the_terminal, REASON_CLASS, DESIGNATION },
         { "terminal on an external line", external_line, REASON_CLASS, DESIGNATION },
         { "terminal on an external line, allowed", external_line_allowed, REASON_GRANTED, DESIGNATION },
+
+        { "changed configuration", drift, REASON_DRIFT, "policy:OnDrift" },
+        { "changed configuration, unlocking", drift_and_a_locker, REASON_GRANTED, DESIGNATION },
+        { "changed configuration and a restriction", drift_and_a_restriction, REASON_RESTRICTED, "restriction:r-1" },
 
         { "lost clock, nothing time-bound", lost_clock, REASON_GRANTED, DESIGNATION },
         { "lost clock and hours", lost_clock_with_hours, REASON_CLOCK, DESIGNATION },
