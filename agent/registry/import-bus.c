@@ -433,6 +433,7 @@ typedef struct Asking {
         struct ImportRun *run;
         bool scanning; /* rows that are there, and not in the file */
         const char *text, *reason;
+        RegistryError unusable; /* why the import cannot go on */
         Refusals refusals;
 } Asking;
 
@@ -758,8 +759,10 @@ static int take_row(
 
         asking->text = NULL;
         r = import_stage(run->import, cells, permit_row, asking, &row, &e);
-        if ((r < 0 && !asking->text) || r == REGISTRY_E_UNUSABLE)
+        if ((r < 0 && !asking->text) || r == REGISTRY_E_UNUSABLE) {
+                asking->unusable = e;
                 return r;
+        }
         if (r == REGISTRY_E_OUTSIDE)
                 refusal_note(&asking->refusals, NULL, "outside", e.text);
         if (r != 0) {
@@ -769,7 +772,8 @@ static int take_row(
         return run->dry_run && row.outcome != IMPORT_UNCHANGED ? add_change(changes, cells, &row) : 0;
 }
 
-static int take_rows(struct ImportRun *run, json_object *rows, json_object *errors, json_object *changes) {
+static int take_rows(
+        struct ImportRun *run, json_object *rows, json_object *errors, json_object *changes, RegistryError *ret_error) {
         Registry *registry = run->bus->c.registry;
         Asking asking = { .run = run };
         int r;
@@ -779,6 +783,7 @@ static int take_rows(struct ImportRun *run, json_object *rows, json_object *erro
                 r = take_row(run, json_object_array_get_idx(rows, i), errors, changes, &asking);
         r = import_staging_end(registry, r);
         refusals_record(run, "ImportRows", &asking.refusals);
+        *ret_error = asking.unusable;
         return r;
 }
 
@@ -786,6 +791,7 @@ int import_bus_rows(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         _cleanup_json_ json_object *rows = NULL, *errors = json_object_new_array(), *changes = json_object_new_array(),
                                    *result = NULL;
         struct ImportRun *run = run_of(userdata, m);
+        RegistryError e = {};
         const char *text;
         int r;
 
@@ -802,10 +808,10 @@ int import_bus_rows(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         if (json_parse_text(text, &rows) < 0 || !json_object_is_type(rows, json_type_array) ||
                 json_object_array_length(rows) > IMPORT_BATCH_MAX)
                 return bus_refuse(m, "Invalid", N_("The rows are not a JSON array, or too many at once"));
-        r = errors && changes ? take_rows(run, rows, errors, changes) : -ENOMEM;
+        r = errors && changes ? take_rows(run, rows, errors, changes, &e) : -ENOMEM;
         if (r != 0) {
                 run_end(run);
-                return bus_refuse_registry(m, r, NULL);
+                return bus_refuse_registry(m, r, &e);
         }
         result = make_result(run);
         if (!result || json_set(result, "errors", TAKE_PTR(errors)) < 0 ||

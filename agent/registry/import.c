@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/statvfs.h>
 
 #include "registry/json.h"
 #include "util/clock.h"
@@ -17,8 +18,11 @@
 
 /* What a staged row can come to need on the disk besides its texts, with indices and the head of its entry. */
 #define ROOM_PER_ROW 2048u
-#define ROOM_STEP    (1024u * 1024u)
-#define ROOM_MAX     (1024u * ROOM_STEP)
+/* What an import leaves free: a full disk would refuse every login. */
+#define ROOM_LEFT  (8u * 1024u * 1024u)
+#define ROOM_CHECK 64u /* rows between two looks at it */
+#define ROOM_STEP  (1024u * 1024u)
+#define ROOM_MAX   (1024u * ROOM_STEP)
 
 /* seq of the first removal: behind everything else. */
 #define REMOVALS_FROM (INT64_C(1) << 40)
@@ -575,6 +579,17 @@ static int permit(Permit *p, json_object *before, json_object *after) {
         return p->fn(before, after, p->userdata, p->deputy);
 }
 
+/* Whether the disk has room for what is staged so far to be applied, and some is left then. */
+static int check_room(const Import *i, RegistryError *e) {
+        const char *path = sqlite3_db_filename(i->registry->db, "main");
+        struct statvfs st;
+
+        if (!path || statvfs(path, &st) < 0 || (uint64_t)st.f_bavail * st.f_frsize < i->room + ROOM_LEFT)
+                return registry_error(e, REGISTRY_E_UNUSABLE, "",
+                        "there is not enough room on the disk for the import; nothing was changed");
+        return 0;
+}
+
 static int stage_new(Import *i, const Given *g, Permit *p, ImportRow *ret, RegistryError *e) {
         const Noun *noun = &registry_nouns[i->noun];
         _cleanup_(row_done) Row row = { .version = 1, .updated = (int64_t)i->now_usec };
@@ -655,7 +670,9 @@ int import_stage(
         if (i->rows >= IMPORT_ROWS_MAX)
                 return registry_error(
                         ret_error, REGISTRY_E_INVALID, "", "more than %u rows: import them in parts", IMPORT_ROWS_MAX);
-        q = read_cells(i, cells, &g, ret_error);
+        q = i->rows % ROOM_CHECK == 0 ? check_room(i, ret_error) : 0;
+        if (q == 0)
+                q = read_cells(i, cells, &g, ret_error);
         if (q != 0)
                 return q;
         for (size_t k = 1; !g.uuid && k <= keys[i->noun][0]; k++) {
@@ -770,10 +787,13 @@ int import_decide(Import *i, json_object *who, RegistryError *ret_error) {
         if (generation(i->registry, i->noun) != i->generation)
                 return registry_error(ret_error, REGISTRY_E_CONFLICT, "",
                         "the directory was changed by somebody else meanwhile; nothing was changed, try again");
-        q = i->total > IMPORT_SLICE ? take_room(i) : 0;
+        q = check_room(i, ret_error);
+        if (q == 0 && i->total > IMPORT_SLICE)
+                q = take_room(i);
         if (q != 0) {
                 give_room(i);
-                return registry_error(ret_error, q, "", "there is not enough room on the disk; nothing was changed");
+                return registry_error(
+                        ret_error, q, "", "there is not enough room on the disk for the import; nothing was changed");
         }
         q = registry_statement(i->registry, sql, &s);
         if (q != 0)

@@ -527,6 +527,32 @@ def test_an_import_that_cannot_be_written_changes_nothing(o):
     assert imported(o, NEW)["added"] == 2
 
 
+@office
+def test_a_disk_that_an_import_does_not_fit_on_stays_usable_and_nothing_is_changed(o):
+    o.stop_agent()
+    state = o.path("var/lib/keishi")
+    os.rename(state, state + ".disk")
+    os.mkdir(state, 0o700)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m,mode=0700", "tmpfs", state], check=True)
+    try:
+        for name in os.listdir(state + ".disk"):
+            subprocess.run(["cp", "-p", state + ".disk/" + name, state], check=True)
+        o.start_agent()
+        wait_for("the agent on the bus", lambda: o.ctl(HANAKO, "status").returncode == DONE)
+        for n in (9000, 60000):
+            r = o.ctl(KANRI, "import", "user", put(o, HEAD + users(n)))
+            assert r.returncode == UNAVAILABLE and "room on the disk" in r.stderr, (n, r)
+            wait_for("staged rows to be thrown away", lambda: not o.sql("SELECT 1 FROM import_rows"), 30)
+            assert len(rows(o, "users", "account", "name")) == 10 and not o.trail(event="directory-imported")
+            lines = o.drive("login", HANAKO, "auth", "account", answers=[PASSWORD[HANAKO]])
+            assert "auth=0" in lines and "account=0" in lines, (n, lines)
+        assert imported(o, NEW)["added"] == 2
+        o.stop_agent()
+    finally:
+        o.stop_agent()
+        subprocess.run(["umount", "-l", state], check=True)
+
+
 if __name__ == "__main__":
     if not has_other_users():
         print("1..0 # SKIP callers are real uids: needs root, or a user namespace with more than one")
