@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "registry/import.h"
+#include "registry/import-internal.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -12,55 +12,10 @@
 #include "util/clock.h"
 #include "util/json.h"
 
-/* Pages that SQLite may keep while an import runs, and else (registry.c), in KiB. */
-#define CACHE_IMPORT "PRAGMA cache_size = -8192"
-#define CACHE_NORMAL "PRAGMA cache_size = -256"
-
-/* What a staged row can come to need on the disk besides its texts, with indices and the head of its entry. */
-#define ROOM_PER_ROW 2048u
-/* What an import leaves free: a full disk would refuse every login. */
-#define ROOM_LEFT  (8u * 1024u * 1024u)
-#define ROOM_CHECK 64u /* rows between two looks at it */
-#define ROOM_STEP  (1024u * 1024u)
-#define ROOM_MAX   (1024u * ROOM_STEP)
-
 /* seq of the first removal: behind everything else. */
 #define REMOVALS_FROM (INT64_C(1) << 40)
 
-typedef struct Column {
-        const Field *field; /* NULL: uuid */
-        size_t index;
-} Column;
-
-/* Keys and rows that the file had: a set of 64-bit hashes with the line of each; 0: free. */
-typedef struct Seen {
-        uint64_t *hashes;
-        uint32_t *lines;
-        size_t size, used;
-        uint64_t seed;
-} Seen;
-
-struct Import {
-        Registry *registry;
-        NounId noun;
-        char *uuid, *origin;
-        uint64_t now_usec;
-        Column columns[NOUN_FIELDS_MAX + 1];
-        size_t n_columns;
-        uint64_t generation; /* of what rows are checked against, when it began */
-        Seen seen;
-        sqlite3_stmt *find, *scan;
-        uint64_t counts[_IMPORT_OUTCOME_MAX], rows;
-        int64_t next_add, next_remove; /* seq of the next row staged */
-        int64_t scanned;               /* id of the last row looked at */
-        uint64_t room;
-        uint64_t total, applied, applying; /* applying: of the open transaction */
-        bool decided, over;
-        bool durable; /* the decision is committed */
-};
-
-/* Fields by which a row of a file is known, in an order that an index has. */
-static const size_t keys[_NOUN_MAX][4] = {
+const size_t import_keys[_NOUN_MAX][4] = {
         [NOUN_USER] = { 1, USER_ACCOUNT },
         [NOUN_MEMBER] = { 2, MEMBER_ACCOUNT, MEMBER_PERSON },
         [NOUN_TERMINAL] = { 1, TERMINAL_F_NAME },
@@ -68,33 +23,9 @@ static const size_t keys[_NOUN_MAX][4] = {
         [NOUN_DESIGNATION] = { 3, DESIGNATION_SUBJECT, DESIGNATION_SCOPE, DESIGNATION_TERMINALS },
 };
 
-/* What the rows of a noun are checked against. */
-static const unsigned depends[_NOUN_MAX] = {
-        [NOUN_USER] = NOUN_BIT(NOUN_USER) | NOUN_BIT(NOUN_MEMBER) | NOUN_BIT(NOUN_DESIGNATION),
-        [NOUN_MEMBER] = NOUN_BIT(NOUN_USER) | NOUN_BIT(NOUN_MEMBER),
-        [NOUN_TERMINAL] = NOUN_BIT(NOUN_TERMINAL) | NOUN_BIT(NOUN_SCOPE) | NOUN_BIT(NOUN_DESIGNATION),
-        [NOUN_SCOPE] = NOUN_BIT(NOUN_SCOPE) | NOUN_BIT(NOUN_DESIGNATION),
-        [NOUN_DESIGNATION] =
-                NOUN_BIT(NOUN_USER) | NOUN_BIT(NOUN_TERMINAL) | NOUN_BIT(NOUN_SCOPE) | NOUN_BIT(NOUN_DESIGNATION),
-};
-
-static uint64_t generation(const Registry *r, NounId noun) {
-        uint64_t sum = 0;
-
-        for (NounId n = 0; n < _NOUN_MAX; n++)
-                if (depends[noun] & NOUN_BIT(n))
-                        sum += r->generation[n];
-        return sum;
-}
-
-static void cache(Registry *r, const char *pragma) {
-        (void)sqlite3_exec(r->db, pragma, NULL, NULL, NULL);
-        (void)sqlite3_db_release_memory(r->db);
-}
-
 /* ---- what the file had ---- */
 
-static void seen_done(Seen *s) {
+void seen_done(Seen *s) {
         free(s->hashes);
         free(s->lines);
         *s = (Seen){};
@@ -174,34 +105,11 @@ static uint64_t target_hash(const Import *i, int64_t id) {
 
 /* ---- beginning and end ---- */
 
-typedef struct Sql {
-        char text[4096];
-        size_t size;
-} Sql;
-
-static void sql_add(Sql *q, const char *format, ...) _printf_(2, 3);
-static void sql_add(Sql *q, const char *format, ...) {
-        size_t left = sizeof(q->text) - q->size;
-        va_list ap;
-        int n;
-
-        va_start(ap, format);
-        n = vsnprintf(q->text + q->size, left, format, ap);
-        va_end(ap);
-        q->size += n < 0 || (size_t)n >= left ? left : (size_t)n;
-}
-
-static int sql_prepare(Registry *r, const Sql *q, sqlite3_stmt **ret) {
-        if (q->size >= sizeof(q->text))
-                return -EOVERFLOW;
-        return registry_result(sqlite3_prepare_v2(r->db, q->text, (int)q->size + 1, ret, NULL));
-}
-
 static void sql_select(Sql *q, const Noun *noun, const char *how) {
-        sql_add(q, "SELECT " ROW_COLUMNS);
+        import_sql_add(q, "SELECT " ROW_COLUMNS);
         for (size_t i = 0; i < noun->n_fields; i++)
-                sql_add(q, ", n.%s", noun->fields[i].column);
-        sql_add(q, " FROM %s n%s WHERE n.deleted = 0", noun->table, how);
+                import_sql_add(q, ", n.%s", noun->fields[i].column);
+        import_sql_add(q, " FROM %s n%s WHERE n.deleted = 0", noun->table, how);
 }
 
 /* The statements that find a row by its key, and rows one after the other. A designation is looked for among those of
@@ -212,16 +120,16 @@ static int prepare(Import *i) {
         int q;
 
         sql_select(&find, noun, i->noun == NOUN_DESIGNATION ? " INDEXED BY designations_subject" : "");
-        for (size_t k = 1; k <= keys[i->noun][0]; k++) {
-                const Field *f = &noun->fields[keys[i->noun][k]];
+        for (size_t k = 1; k <= import_keys[i->noun][0]; k++) {
+                const Field *f = &noun->fields[import_keys[i->noun][k]];
 
-                sql_add(&find, " AND n.%s %s ?%zu", f->column, f->required ? "=" : "IS", k);
+                import_sql_add(&find, " AND n.%s %s ?%zu", f->column, f->required ? "=" : "IS", k);
         }
-        sql_add(&find, " LIMIT 2");
+        import_sql_add(&find, " LIMIT 2");
         sql_select(&scan, noun, "");
-        sql_add(&scan, " AND n.id > ?1 ORDER BY n.id LIMIT ?2");
-        q = sql_prepare(i->registry, &find, &i->find);
-        return q != 0 ? q : sql_prepare(i->registry, &scan, &i->scan);
+        import_sql_add(&scan, " AND n.id > ?1 ORDER BY n.id LIMIT ?2");
+        q = import_sql_prepare(i->registry, &find, &i->find);
+        return q != 0 ? q : import_sql_prepare(i->registry, &scan, &i->scan);
 }
 
 static int read_columns(Import *i, json_object *columns, RegistryError *e) {
@@ -254,10 +162,10 @@ static int read_columns(Import *i, json_object *columns, RegistryError *e) {
                 i->columns[i->n_columns++] =
                         (Column){ .field = f < noun->n_fields ? &noun->fields[f] : NULL, .index = f };
         }
-        for (size_t k = 1; k <= keys[i->noun][0] && !uuid; k++) {
-                const Field *f = &noun->fields[keys[i->noun][k]];
+        for (size_t k = 1; k <= import_keys[i->noun][0] && !uuid; k++) {
+                const Field *f = &noun->fields[import_keys[i->noun][k]];
 
-                if (f->required && !(have & (1u << keys[i->noun][k])))
+                if (f->required && !(have & (1u << import_keys[i->noun][k])))
                         return registry_error(e, REGISTRY_E_INVALID, f->name, "the column %s is missing", f->name);
         }
         return 0;
@@ -270,7 +178,7 @@ int import_new(
 
         if (noun < 0 || noun >= _NOUN_MAX)
                 return -EINVAL;
-        if (keys[noun][0] == 0)
+        if (import_keys[noun][0] == 0)
                 return registry_error(
                         ret_error, REGISTRY_E_INVALID, "", "rows of a %s are not imported", noun_to_string(noun));
         i = calloc(1, sizeof(*i));
@@ -281,7 +189,7 @@ int import_new(
         i->now_usec = now_usec;
         i->next_add = 1;
         i->next_remove = REMOVALS_FROM;
-        i->generation = generation(r, noun);
+        i->generation = import_generation(r, noun);
         if (getrandom(&i->seen.seed, sizeof(i->seen.seed), 0) != sizeof(i->seen.seed))
                 return -EIO;
         q = read_columns(i, columns, ret_error);
@@ -293,7 +201,7 @@ int import_new(
                 q = row_new_origin(r, &i->origin);
         if (q != 0)
                 return q;
-        cache(r, CACHE_IMPORT);
+        import_cache(r, true);
         *ret = TAKE_PTR(i);
         return 0;
 }
@@ -305,7 +213,7 @@ Import *import_free(Import *i) {
         sqlite3_finalize(i->scan);
         seen_done(&i->seen);
         i->registry->locked = 0;
-        cache(i->registry, CACHE_NORMAL);
+        import_cache(i->registry, false);
         free(i->uuid);
         free(i->origin);
         free(i);
@@ -428,8 +336,8 @@ static int find_row(Import *i, const Given *g, Row *ret, RegistryError *e) {
                 return q;
         }
         sqlite3_reset(i->find);
-        for (size_t k = 1; k <= keys[i->noun][0]; k++) {
-                size_t f = keys[i->noun][k];
+        for (size_t k = 1; k <= import_keys[i->noun][0]; k++) {
+                size_t f = import_keys[i->noun][k];
                 int rc;
 
                 if (noun->fields[f].type == TYPE_TEXT)
@@ -458,15 +366,15 @@ static int find_row(Import *i, const Given *g, Row *ret, RegistryError *e) {
 /* Each key, and each row, only once in a file; and no row, known by its uuid, takes the name of another. */
 static int check_seen(Import *i, const Given *g, const Row *before, RegistryError *e) {
         const Noun *noun = &registry_nouns[i->noun];
-        const Field *first = &noun->fields[keys[i->noun][1]];
+        const Field *first = &noun->fields[import_keys[i->noun][1]];
         bool renamed = false;
         char key[1024];
         uint32_t line = 0;
         size_t size = 0;
         int q;
 
-        for (size_t k = 1; k <= keys[i->noun][0] && size < sizeof(key); k++) {
-                size_t f = keys[i->noun][k];
+        for (size_t k = 1; k <= import_keys[i->noun][0] && size < sizeof(key); k++) {
+                size_t f = import_keys[i->noun][k];
                 const Value *v = g->uuid && !(g->set & (1u << f)) ? &before->values[f] : &g->row.values[f];
                 int n = snprintf(
                         key + size, sizeof(key) - size, "%s\t%lld\t", v->text ? v->text : "", (long long)v->number);
@@ -579,17 +487,6 @@ static int permit(Permit *p, json_object *before, json_object *after) {
         return p->fn(before, after, p->userdata, p->deputy);
 }
 
-/* Whether the disk has room for what is staged so far to be applied, and some is left then. */
-static int check_room(const Import *i, RegistryError *e) {
-        const char *path = sqlite3_db_filename(i->registry->db, "main");
-        struct statvfs st;
-
-        if (!path || statvfs(path, &st) < 0 || (uint64_t)st.f_bavail * st.f_frsize < i->room + ROOM_LEFT)
-                return registry_error(e, REGISTRY_E_UNUSABLE, "",
-                        "there is not enough room on the disk for the import; nothing was changed");
-        return 0;
-}
-
 static int stage_new(Import *i, const Given *g, Permit *p, ImportRow *ret, RegistryError *e) {
         const Noun *noun = &registry_nouns[i->noun];
         _cleanup_(row_done) Row row = { .version = 1, .updated = (int64_t)i->now_usec };
@@ -670,15 +567,15 @@ int import_stage(
         if (i->rows >= IMPORT_ROWS_MAX)
                 return registry_error(
                         ret_error, REGISTRY_E_INVALID, "", "more than %u rows: import them in parts", IMPORT_ROWS_MAX);
-        q = i->rows % ROOM_CHECK == 0 ? check_room(i, ret_error) : 0;
+        q = i->rows % ROOM_CHECK == 0 ? import_check_room(i, ret_error) : 0;
         if (q == 0)
                 q = read_cells(i, cells, &g, ret_error);
         if (q != 0)
                 return q;
-        for (size_t k = 1; !g.uuid && k <= keys[i->noun][0]; k++) {
-                const Field *f = &registry_nouns[i->noun].fields[keys[i->noun][k]];
+        for (size_t k = 1; !g.uuid && k <= import_keys[i->noun][0]; k++) {
+                const Field *f = &registry_nouns[i->noun].fields[import_keys[i->noun][k]];
 
-                if (f->required && !(g.set & (1u << keys[i->noun][k])))
+                if (f->required && !(g.set & (1u << import_keys[i->noun][k])))
                         return registry_error(ret_error, REGISTRY_E_INVALID, f->name, "%s is needed", f->name);
         }
         q = find_row(i, &g, &before, ret_error);
@@ -739,291 +636,4 @@ int import_scan(
                 return q;
         *ret_done = n < limit;
         return 0;
-}
-
-/* ---- decision and application ---- */
-
-/* Takes the room on the disk that applying can need: SQLite makes the file that long at once. */
-static int take_room(Import *i) {
-        uint64_t wanted = i->room + ROOM_STEP, pages = 0, size = 0;
-        sqlite3_stmt *s;
-        sqlite3_int64 hint;
-        int chunk, q;
-
-        q = registry_result(sqlite3_prepare_v2(i->registry->db,
-                "SELECT page_count, page_size FROM pragma_page_count, pragma_page_size", -1, &s, NULL));
-        if (q == 0) {
-                q = statement_row(s);
-                pages = (uint64_t)sqlite3_column_int64(s, 0);
-                size = (uint64_t)sqlite3_column_int64(s, 1);
-                sqlite3_finalize(s);
-        }
-        if (q != 0)
-                return q;
-        wanted = (wanted + pages * size + ROOM_STEP - 1) / ROOM_STEP * ROOM_STEP;
-        if (wanted > ROOM_MAX)
-                wanted = ROOM_MAX;
-        chunk = (int)wanted;
-        hint = (sqlite3_int64)wanted;
-        (void)sqlite3_file_control(i->registry->db, "main", SQLITE_FCNTL_CHUNK_SIZE, &chunk);
-        return registry_result(sqlite3_file_control(i->registry->db, "main", SQLITE_FCNTL_SIZE_HINT, &hint));
-}
-
-static void give_room(Import *i) {
-        int chunk = 0;
-
-        (void)sqlite3_file_control(i->registry->db, "main", SQLITE_FCNTL_CHUNK_SIZE, &chunk);
-}
-
-int import_decide(Import *i, json_object *who, RegistryError *ret_error) {
-        static const char sql[] = "INSERT INTO imports (id, uuid, noun, who, began, total, removed, changed, added,"
-                                  " unchanged) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
-        _cleanup_statement_ sqlite3_stmt *s = NULL;
-        const char *text = json_text(who);
-        int q;
-
-        if (!text)
-                return -ENOMEM;
-        if (generation(i->registry, i->noun) != i->generation)
-                return registry_error(ret_error, REGISTRY_E_CONFLICT, "",
-                        "the directory was changed by somebody else meanwhile; nothing was changed, try again");
-        q = check_room(i, ret_error);
-        if (q == 0 && i->total > IMPORT_SLICE)
-                q = take_room(i);
-        if (q != 0) {
-                give_room(i);
-                return registry_error(
-                        ret_error, q, "", "there is not enough room on the disk for the import; nothing was changed");
-        }
-        q = registry_statement(i->registry, sql, &s);
-        if (q != 0)
-                return q;
-        sqlite3_bind_text(s, 1, i->uuid, -1, SQLITE_STATIC);
-        sqlite3_bind_text(s, 2, noun_to_string(i->noun), -1, SQLITE_STATIC);
-        sqlite3_bind_text(s, 3, text, -1, SQLITE_STATIC);
-        sqlite3_bind_int64(s, 4, (sqlite3_int64)i->now_usec);
-        sqlite3_bind_int64(s, 5, (sqlite3_int64)i->total);
-        for (ImportOutcome o = 0; o < _IMPORT_OUTCOME_MAX; o++)
-                sqlite3_bind_int64(s, 6 + (int)o, (sqlite3_int64)i->counts[o]);
-        q = statement_run(s);
-        if (q != 0)
-                return q;
-        i->decided = true;
-        i->registry->locked = depends[i->noun];
-        seen_done(&i->seen);
-        return 0;
-}
-
-int import_give_up(Import *i) {
-        static const char sql[] = "DELETE FROM imports";
-        _cleanup_statement_ sqlite3_stmt *s = NULL;
-        int q;
-
-        q = registry_statement(i->registry, sql, &s);
-        return q != 0 ? q : statement_run(s);
-}
-
-/* The three ways a staged row of seq ?1..?2 is written: SQL over all of them at once. */
-static void sql_write(Sql *sql, const Noun *noun, ImportOutcome outcome) {
-        static const char from[] = " FROM import_rows i WHERE i.seq BETWEEN ?1 AND ?2 AND i.outcome = ?3";
-
-        switch (outcome) {
-        case IMPORT_REMOVED:
-                sql_add(sql,
-                        "UPDATE %s AS n SET deleted = ?4, updated = ?4, origin = ?5, version = n.version + 1%s"
-                        " AND n.id = i.target",
-                        noun->table, from);
-                break;
-        case IMPORT_CHANGED:
-                sql_add(sql, "UPDATE %s AS n SET updated = ?4, origin = ?5, version = i.version", noun->table);
-                for (size_t f = 0; f < noun->n_fields; f++)
-                        sql_add(sql, ", %s = i.v%zu", noun->fields[f].column, f);
-                sql_add(sql, "%s AND n.id = i.target", from);
-                break;
-        default:
-                sql_add(sql, "INSERT INTO %s (updated, origin, version, uuid", noun->table);
-                for (size_t f = 0; f < noun->n_fields; f++)
-                        sql_add(sql, ", %s", noun->fields[f].column);
-                sql_add(sql, ") SELECT ?4, ?5, i.version, i.uuid");
-                for (size_t f = 0; f < noun->n_fields; f++)
-                        sql_add(sql, ", i.v%zu", f);
-                sql_add(sql, "%s ORDER BY i.seq", from);
-        }
-}
-
-static int write_rows(Import *i, int64_t first, int64_t last, ImportOutcome outcome) {
-        sqlite3_stmt *s = NULL;
-        Sql sql = {};
-        int q;
-
-        sql_write(&sql, &registry_nouns[i->noun], outcome);
-        q = sql_prepare(i->registry, &sql, &s);
-        if (q == 0) {
-                sqlite3_bind_int64(s, 1, first);
-                sqlite3_bind_int64(s, 2, last);
-                sqlite3_bind_int(s, 3, outcome);
-                sqlite3_bind_int64(s, 4, (sqlite3_int64)i->now_usec);
-                sqlite3_bind_text(s, 5, i->origin, -1, SQLITE_STATIC);
-                q = statement_run(s);
-        }
-        sqlite3_finalize(s);
-        return q;
-}
-
-/* Calls fn with each of the next rows. */
-static int tell_rows(Import *i, unsigned limit, import_apply_fn fn, void *userdata, int64_t *ret_first,
-        int64_t *ret_last, unsigned has[static _IMPORT_OUTCOME_MAX]) {
-        static const char sql[] =
-                "SELECT seq, outcome, uuid, v0, before, after, deputy FROM import_rows ORDER BY seq LIMIT ?1";
-        bool first_is_text = registry_nouns[i->noun].fields[0].type == TYPE_TEXT;
-        _cleanup_statement_ sqlite3_stmt *s = NULL;
-        int q;
-
-        q = registry_statement(i->registry, sql, &s);
-        if (q == 0)
-                q = registry_result(sqlite3_bind_int64(s, 1, limit));
-        while (q == 0 && (q = statement_row(s)) == 0) {
-                ImportChange c = { .noun = i->noun, .outcome = (ImportOutcome)sqlite3_column_int(s, 1) };
-
-                *ret_last = sqlite3_column_int64(s, 0);
-                if (i->applying == 0)
-                        *ret_first = *ret_last;
-                if (c.outcome < 0 || c.outcome >= IMPORT_UNCHANGED)
-                        return REGISTRY_E_UNUSABLE;
-                q = column_text(s, 2, &c.uuid);
-                if (q == 0 && first_is_text)
-                        q = column_text(s, 3, &c.first);
-                if (q == 0)
-                        q = column_text(s, 4, &c.before);
-                if (q == 0)
-                        q = column_text(s, 5, &c.after);
-                if (q == 0)
-                        q = column_text(s, 6, &c.deputy);
-                if (q == 0)
-                        q = fn(&c, userdata);
-                if (q != 0)
-                        return q;
-                has[c.outcome]++;
-                i->applying++;
-        }
-        return q == REGISTRY_E_NOT_FOUND ? 0 : q;
-}
-
-int import_apply(Import *i, unsigned limit, import_apply_fn fn, void *userdata, bool *ret_done) {
-        static const char delete_sql[] = "DELETE FROM import_rows WHERE seq BETWEEN ?1 AND ?2";
-        unsigned has[_IMPORT_OUTCOME_MAX] = {};
-        _cleanup_statement_ sqlite3_stmt *s = NULL;
-        int64_t first = 0, last = 0;
-        int q;
-
-        i->applying = 0;
-        q = tell_rows(i, limit, fn, userdata, &first, &last, has);
-        for (ImportOutcome o = 0; q == 0 && o < IMPORT_UNCHANGED; o++)
-                if (has[o] > 0)
-                        q = write_rows(i, first, last, o);
-        if (q == 0 && i->applying > 0) {
-                q = registry_statement(i->registry, delete_sql, &s);
-                if (q == 0) {
-                        sqlite3_bind_int64(s, 1, first);
-                        sqlite3_bind_int64(s, 2, last);
-                        q = statement_run(s);
-                }
-        }
-        if (q != 0)
-                return q;
-        i->over = i->applying < limit;
-        if (i->over)
-                q = import_give_up(i);
-        if (q == 0)
-                *ret_done = i->over;
-        return q;
-}
-
-void import_settle(Import *i, bool committed) {
-        if (committed) {
-                i->durable = true;
-                i->applied += i->applying;
-                i->registry->generation[i->noun]++;
-        }
-        i->applying = 0;
-        if (committed && i->over) {
-                i->registry->locked = 0;
-                give_room(i);
-        }
-        if (!committed && !i->durable) { /* the decision was of this transaction, too */
-                i->registry->locked = 0;
-                give_room(i);
-                i->decided = false;
-        }
-        i->over = i->over && committed;
-}
-
-int import_resume(Import **ret, Registry *r, json_object **ret_who) {
-        static const char sql[] = "SELECT uuid, noun, who, began, total, removed, changed, added, unchanged,"
-                                  " (SELECT count(*) FROM import_rows) FROM imports";
-        _cleanup_statement_ sqlite3_stmt *s = NULL;
-        _cleanup_(import_free_p) Import *i = NULL;
-        _cleanup_json_ json_object *who = NULL;
-        const char *noun, *text;
-        int q;
-
-        q = registry_statement(r, sql, &s);
-        if (q == 0)
-                q = statement_row(s);
-        if (q != 0)
-                return q;
-        i = calloc(1, sizeof(*i));
-        if (!i)
-                return -ENOMEM;
-        i->registry = r;
-        q = column_dup(s, 0, &i->uuid);
-        if (q == 0)
-                q = column_text(s, 1, &noun);
-        if (q == 0)
-                q = column_text(s, 2, &text);
-        if (q == 0)
-                q = row_new_origin(r, &i->origin);
-        if (q != 0)
-                return q;
-        i->noun = noun_from_string(noun);
-        if (i->noun == _NOUN_INVALID || keys[i->noun][0] == 0 || json_parse_object(text, &who) < 0)
-                return REGISTRY_E_UNUSABLE;
-        i->now_usec = (uint64_t)sqlite3_column_int64(s, 3);
-        i->total = (uint64_t)sqlite3_column_int64(s, 4);
-        for (ImportOutcome o = 0; o < _IMPORT_OUTCOME_MAX; o++)
-                i->counts[o] = (uint64_t)sqlite3_column_int64(s, 5 + (int)o);
-        i->applied = i->total - (uint64_t)sqlite3_column_int64(s, 9);
-        registry_statement_done(&s);
-        i->decided = i->durable = true;
-        r->locked = depends[i->noun];
-        cache(r, CACHE_IMPORT);
-        *ret_who = TAKE_PTR(who);
-        *ret = TAKE_PTR(i);
-        return 0;
-}
-
-int import_purge(Registry *r, unsigned limit, bool *ret_done) {
-        static const char sql[] = "DELETE FROM import_rows WHERE NOT EXISTS (SELECT 1 FROM imports)"
-                                  " AND seq IN (SELECT seq FROM import_rows ORDER BY seq LIMIT ?1)";
-        _cleanup_statement_ sqlite3_stmt *s = NULL;
-        unsigned n;
-        int q;
-
-        q = import_staging_begin(r);
-        if (q == 0)
-                q = registry_statement(r, sql, &s);
-        if (q == 0)
-                q = registry_result(sqlite3_bind_int64(s, 1, limit));
-        if (q == 0)
-                q = statement_run(s);
-        registry_statement_done(&s);
-        n = (unsigned)sqlite3_changes(r->db);
-        q = import_staging_end(r, q);
-        if (q == 0)
-                *ret_done = n < limit;
-        return q;
-}
-
-bool import_busy(Registry *r, NounId noun) {
-        return noun >= 0 && noun < _NOUN_MAX && (r->locked & NOUN_BIT(noun));
 }
