@@ -20,6 +20,7 @@
 #include "login/server.h"
 #include "login/service.h"
 #include "login/session.h"
+#include "login/software.h"
 #include "login/text.h"
 #include "login/trusted-clock.h"
 #include "registry/registry.h"
@@ -30,6 +31,7 @@
 #define PASSWORD_PARALLEL 16
 #define END_PARALLEL      4
 #define END_USEC          (10 * USEC_PER_SEC)
+#define SOFTWARE_USEC     (30 * USEC_PER_SEC)
 #define LOCK_TRIES        20
 #define LOCK_PAUSE_USEC   (50 * USEC_PER_MSEC)
 
@@ -49,6 +51,8 @@ typedef struct Keishid {
         HelperPool *password;
         TrustedClock clock;
         HelperPool *end;
+        HelperPool *software_helpers;
+        Software *software;
         SessionList *sessions;
         Enforcer *enforcer;
         Drift *drift;
@@ -65,6 +69,8 @@ static void keishid_done(Keishid *k) {
         k->sessions = session_list_free(k->sessions);
         k->password = helper_pool_free(k->password);
         k->end = helper_pool_free(k->end);
+        k->software = software_free(k->software);
+        k->software_helpers = helper_pool_free(k->software_helpers);
         k->lookup = lookup_free(k->lookup);
         k->trail = trail_free(k->trail);
         k->registry = registry_free(k->registry);
@@ -220,6 +226,8 @@ static int start_helpers(Keishid *k) {
                 r = start_pool(k, &k->password, "keishi-password", PASSWORD_PARALLEL, k->config->password_usec);
         if (r == 0)
                 r = start_pool(k, &k->end, "keishi-end", END_PARALLEL, END_USEC);
+        if (r == 0)
+                r = start_pool(k, &k->software_helpers, "keishi-software", 1, SOFTWARE_USEC);
         return r == 0 ? 0 : fail("helpers", r);
 }
 
@@ -254,6 +262,19 @@ static int start_drift(Keishid *k) {
         int r = drift_new(&k->drift, &context);
 
         return r == 0 ? 0 : fail("configuration", r);
+}
+
+static int start_software(Keishid *k) {
+        SoftwareContext context = {
+                .event = k->event,
+                .registry = k->registry,
+                .trail = k->trail,
+                .helpers = k->software_helpers,
+                .root = k->options.root,
+        };
+        int r = software_new(&k->software, &context);
+
+        return r == 0 ? 0 : fail("software", r);
 }
 
 static int start_login(Keishid *k, const char *boot_id) {
@@ -344,7 +365,7 @@ static int run(Keishid *k) {
         r = lifecycle_started(k->registry, k->trail, k->config, boot_id);
         if (r != 0)
                 return fail_registry(k, "trail", r);
-        if (start_drift(k) != 0 || start_login(k, boot_id) != 0 || start_bus(k) != 0)
+        if (start_drift(k) != 0 || start_software(k) != 0 || start_login(k, boot_id) != 0 || start_bus(k) != 0)
                 return EXIT_FAILURE;
 
         (void)sd_notify(0, "READY=1\nSTATUS=Deciding logins.");

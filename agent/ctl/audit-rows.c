@@ -334,7 +334,10 @@ static void look_changes(const AuditFacts *facts, AuditFinding *f) {
                 show(f, _("PAM stacks SHA-256 %s"), hash);
         else
                 lack(f, "%s", _("no hash of the PAM stacks is recorded"));
-        lack(f, "%s", _("installed and removed software is not recorded in this version"));
+        show_event(facts, f, "config-drift");
+        show_event(facts, f, "software-changed");
+        if (!event(facts, "software-changed"))
+                lack(f, "%s", _("no entry that is kept here tells of installed software"));
 }
 
 static void look_audit(const AuditFacts *facts, AuditFinding *f) {

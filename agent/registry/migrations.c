@@ -173,6 +173,10 @@ static const char watched_tables[] =
         "CREATE TABLE watched_files (path TEXT PRIMARY KEY, seen TEXT, seen_text TEXT, accepted TEXT) STRICT,"
         " WITHOUT ROWID;";
 
+/* Installed packages, as they were when last looked at (login/software.c). */
+static const char software_table[] =
+        "CREATE TABLE software (package TEXT PRIMARY KEY, version TEXT NOT NULL) STRICT, WITHOUT ROWID;";
+
 const char *const registry_migrations[] = { directory_tables, local_tables, here_table, access_tables, outbox_left,
-        here_state, import_tables, watched_tables };
+        here_state, import_tables, watched_tables, software_table };
 const int registry_n_migrations = (int)ELEMENTSOF(registry_migrations);

@@ -38,7 +38,8 @@
         X(ACCESS_REVIEWED, "access-reviewed", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e1b", 5, "access right reviewed")           \
         X(DIRECTORY_IMPORTED, "directory-imported", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e30", 5, "directory imported from a file") \
         X(CONFIG_DRIFT, "config-drift", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e40", 4, "a file of the configuration changed")      \
-        X(DRIFT_ACCEPTED, "drift-accepted", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e41", 5, "the configuration as it is was accepted")
+        X(DRIFT_ACCEPTED, "drift-accepted", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e41", 5, "the configuration as it is was accepted") \
+        X(SOFTWARE_CHANGED, "software-changed", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e42", 5, "installed software changed")
 
 typedef enum EventKind {
 #define X(kind, name, id, priority, message) EVENT_##kind,

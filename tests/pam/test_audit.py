@@ -54,7 +54,7 @@ def test_a_row_is_in_force_with_what_it_rests_on_and_since_the_last_of_that_chan
     assert rows["R4"]["since_usec"] >= max(times) and rows["R4"]["since_usec"] == max(times + [found["facts"]["setup_usec"]]), (rows["R4"], times)
     assert any(found["facts"]["policy"]["hash"] in t for t in rows["R1"]["evidence"])
     assert any("10 users" in t for t in rows["R1"]["evidence"]), rows["R1"]
-    # this version cannot do all of these, and says so
+    # this version cannot do all of these, and says so (31: there is no dpkg here)
     for n in (5, 13, 27, 28, 31):
         assert rows["R%d" % n]["state"] == "partly", rows["R%d" % n]
 

@@ -154,5 +154,29 @@ def test_a_directory_that_comes_later_is_watched_and_odd_files_hold_nobody_up():
         assert rig.drive("login", HANAKO, "auth", answers=[PASSWORD[HANAKO]])[-1] == "auth=0"
 
 
+DPKG = "Package: %s\nStatus: install ok %s\nArchitecture: amd64\nVersion: %s\nDescription: x\n long text\n\n"
+
+
+def dpkg(rig, *packages):
+    """Writes the status file as dpkg does: beside it, and renames."""
+    rig.write("var/lib/dpkg/status-new", "".join(DPKG % p for p in packages))
+    os.rename(rig.path("var/lib/dpkg/status-new"), rig.path("var/lib/dpkg/status"))
+
+
+def test_software_that_came_went_or_has_another_version_is_recorded():
+    with Watched() as rig:
+        rig.stop_agent()
+        os.makedirs(rig.path("var/lib/dpkg"))
+        many = [("lib%04d" % i, "installed", "1:1.0-%d~deb12" % i) for i in range(4000)]
+        dpkg(rig, *many)
+        rig.start_agent()
+        first = wait_for("the first look", lambda: rig.trail(event="software-changed"), 30)
+        assert len(first) == 1 and first[0]["KEISHI_COUNT"] == "4000" and first[0]["KEISHI_RESULT"] == "first-seen", first
+        dpkg(rig, ("lib0000", "installed", "1:2.0"), ("lib0001", "config-files", "1:1.0-1~deb12"), *many[2:], ("gimp", "unpacked", "2.10"))
+        changed = wait_for("the entries", lambda: rig.trail(event="software-changed")[1:], 30)
+        assert {e["KEISHI_OBJECT"]: (e["KEISHI_RESULT"], e.get("KEISHI_BEFORE"), e.get("KEISHI_AFTER")) for e in changed} == {
+            "lib0000:amd64": ("changed", "1:1.0-0~deb12", "1:2.0"), "lib0001:amd64": ("removed", "1:1.0-1~deb12", None), "gimp:amd64": ("installed", None, "2.10")}
+
+
 if __name__ == "__main__":
     sys.exit(rig_main(globals()))
