@@ -213,7 +213,7 @@ static ExitCode run(Ctl *ctl, int argc, char **argv) {
 
 /* The text console has no Japanese glyphs: there, this program and polkit's agent speak English. */
 static void choose_language(void) {
-        char name[64];
+        char name[64] = "";
 
         (void)setlocale(LC_ALL, "");
         if (ttyname_r(STDOUT_FILENO, name, sizeof(name)) == 0 && strncmp(name, "/dev/tty", 8) == 0 && name[8] >= '0' &&

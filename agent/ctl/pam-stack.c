@@ -55,7 +55,7 @@ static char *next_word(char **p) {
 static char *next_line(char **text) {
         char *start = *text, *p = start;
 
-        if (*start == '\0')
+        if (!start || *start == '\0')
                 return NULL;
         for (; *p && *p != '\n'; p++)
                 if (p[0] == '\\' && p[1] == '\n')

@@ -93,7 +93,8 @@ int break_glass_check(const char *root, const char *account, const char **ret_wh
                         "it is not in /etc/passwd; an account of a directory service is not there when it is needed");
                 return 1;
         }
-        if (strstr(shell, "nologin") || strcmp(shell, "/bin/false") == 0 || strcmp(shell, "/usr/bin/false") == 0) {
+        if (!shell || strstr(shell, "nologin") || strcmp(shell, "/bin/false") == 0 ||
+                strcmp(shell, "/usr/bin/false") == 0) {
                 *ret_why = N_("it has no shell");
                 return 1;
         }

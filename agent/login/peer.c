@@ -117,7 +117,7 @@ static uid_t read_login_uid(int proc_fd) {
 /* Whether the process can be in a session of logind: those are in a unit session-ID.scope. When in doubt, true. */
 static bool may_have_session(int proc_fd) {
         char text[4096];
-        size_t length;
+        size_t length = 0;
 
         return read_proc(proc_fd, "cgroup", text, sizeof(text), &length) < 0 || length == sizeof(text) - 1 ||
                strstr(text, "/session-");
@@ -203,7 +203,7 @@ int peer_real_uid(const Peer *p, uid_t *ret) {
         r = read_stat(proc_fd, &parent, &tty, &start);
         if (r == 0)
                 r = read_uids(proc_fd, &real, &effective);
-        if (r < 0)
+        if (r != 0)
                 return r;
         if (start != p->process.start || effective != p->uid)
                 return -ESRCH;

@@ -138,12 +138,44 @@ static char *column_text(sqlite3_stmt *s, int i) {
         return t ? strdup(t) : NULL;
 }
 
-static int adopt(SessionList *l) {
-        static const char sql[] =
-                "SELECT id, account, person, target, service, tty, origin, pid, starttime, boot_id FROM sessions";
+typedef struct Row {
+        Session session;
+        bool this_boot;
+} Row;
+
+static void rows_free(Row *rows, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                session_done(&rows[i].session);
+        free(rows);
+}
+
+static Row read_row(SessionList *l, sqlite3_stmt *s) {
+        const char *id = (const char *)sqlite3_column_text(s, 0), *boot_id = (const char *)sqlite3_column_text(s, 9);
+        Row row = {
+                .session = {
+                        .account = column_text(s, 1),
+                        .person = column_text(s, 2),
+                        .target = column_text(s, 3),
+                        .service = column_text(s, 4),
+                        .tty = column_text(s, 5),
+                        .origin = column_text(s, 6),
+                        .name = column_text(s, 10),
+                        .process = { (pid_t)sqlite3_column_int64(s, 7), (uint64_t)sqlite3_column_int64(s, 8) },
+                },
+                .this_boot = boot_id && strcmp(boot_id, l->boot_id) == 0,
+        };
+
+        snprintf(row.session.id, sizeof(row.session.id), "%s", id ? id : "");
+        return row;
+}
+
+static int read_rows(SessionList *l, Row **ret, size_t *ret_n) {
+        static const char sql[] = "SELECT id, account, person, target, service, tty, origin, pid, starttime, boot_id,"
+                                  " (SELECT name FROM users u WHERE u.person = s.person AND u.deleted = 0 ORDER BY "
+                                  "u.shared, u.id LIMIT 1)"
+                                  " FROM sessions s";
         sqlite3_stmt *statement = NULL;
-        Session *rows = NULL;
-        bool *alive = NULL;
+        Row *rows = NULL;
         size_t n = 0;
         int rc, r = 0;
 
@@ -151,56 +183,48 @@ static int adopt(SessionList *l) {
         if (rc != SQLITE_OK)
                 return registry_result(rc);
         while ((rc = sqlite3_step(statement)) == SQLITE_ROW) {
-                const char *boot_id = (const char *)sqlite3_column_text(statement, 9);
-                Session *grown = realloc(rows, (n + 1) * sizeof(*rows));
-                bool *grown_alive;
+                Row *grown = reallocarray(rows, n + 1, sizeof(*rows));
 
-                if (grown)
-                        rows = grown;
-                grown_alive = grown ? realloc(alive, (n + 1) * sizeof(*alive)) : NULL;
-                if (!grown_alive) {
+                if (!grown) {
                         r = -ENOMEM;
                         break;
                 }
-                alive = grown_alive;
-                rows[n] = (Session){
-                        .account = column_text(statement, 1),
-                        .person = column_text(statement, 2),
-                        .target = column_text(statement, 3),
-                        .service = column_text(statement, 4),
-                        .tty = column_text(statement, 5),
-                        .origin = column_text(statement, 6),
-                        .process = { (pid_t)sqlite3_column_int64(statement, 7),
-                                (uint64_t)sqlite3_column_int64(statement, 8) },
-                };
-                snprintf(rows[n].id, sizeof(rows[n].id), "%s", (const char *)sqlite3_column_text(statement, 0));
-                alive[n] = boot_id && strcmp(boot_id, l->boot_id) == 0;
-                n++;
+                rows = grown;
+                rows[n++] = read_row(l, statement);
         }
         sqlite3_finalize(statement);
         if (r == 0 && rc != SQLITE_DONE)
                 r = registry_result(rc);
-
-        for (size_t i = 0; i < n; i++) {
-                if (r == 0) {
-                        const char *reason = "machine-restarted";
-
-                        if (alive[i]) {
-                                int k = rows[i].service ? watch_add(l, &rows[i]) : -ESRCH;
-
-                                if (k == 0)
-                                        continue;
-                                if (k != -ESRCH)
-                                        r = k;
-                                reason = "process-gone";
-                        }
-                        if (r == 0)
-                                record_closed(l, &rows[i], reason);
-                }
-                session_done(&rows[i]);
+        if (r != 0) {
+                rows_free(rows, n);
+                return r;
         }
-        free(rows);
-        free(alive);
+        *ret = rows;
+        *ret_n = n;
+        return 0;
+}
+
+static int adopt(SessionList *l) {
+        Row *rows = NULL;
+        size_t n = 0;
+        int r;
+
+        r = read_rows(l, &rows, &n);
+        for (size_t i = 0; i < n && r == 0; i++) {
+                const char *reason = "machine-restarted";
+
+                if (rows[i].this_boot) {
+                        r = rows[i].session.service ? watch_add(l, &rows[i].session) : -ESRCH;
+                        if (r == 0)
+                                continue;
+                        if (r != -ESRCH)
+                                break;
+                        r = 0;
+                        reason = "process-gone";
+                }
+                record_closed(l, &rows[i].session, reason);
+        }
+        rows_free(rows, n);
         return r;
 }
 

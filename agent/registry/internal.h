@@ -50,8 +50,8 @@ int statement_run(sqlite3_stmt *s);
 /* Takes "KIND:VALUE" apart; *ret_value points into text. False when the kind is unknown or the value empty. */
 bool selector_parse(const char *text, TerminalKind *ret_kind, const char **ret_value);
 
-/* The subjects of the table here as they are in the view that is open; NULL when they are not held, and each has to be looked
- * up. It lives until the next call. */
+/* The subjects of the table here as they are in the view that is open; NULL when they are not held, and each has to be
+ * looked up. It lives until the next call. */
 const HereSubjects *here_subjects(Registry *r);
 bool here_subjects_have(const HereSubjects *h, const char *subject, size_t size);
 void here_subjects_free(HereSubjects *h);

@@ -6,8 +6,8 @@
  * CALLS complete account decisions (pam_start, pam_acct_mgmt, pam_end), one after another in this process; targets take
  * turns, so that what else this machine does falls on all of them. A target with an agent (PID not 0) authenticates
  * USER once before, by PASSWORD; its proof serves the decisions. Prints a line for each target: name, nanoseconds of
- * CPU of one decision in this process and in the agent, in the round that a quarter of the rounds were cheaper than (what
- * else runs on a machine only adds), and the longest wall time of a decision. A decision that does not grant ends
+ * CPU of one decision in this process and in the agent, in the round that a quarter of the rounds were cheaper than
+ * (what else runs on a machine only adds), and the longest wall time of a decision. A decision that does not grant ends
  * everything. */
 
 #include <stdbool.h>

@@ -158,7 +158,7 @@ def test_killed_and_back_while_a_session_is_open_keeps_the_session(rig):
     assert rest(p)[-1] == "close=0"
     closed = last(rig, event="session-closed")
     assert closed["KEISHI_SESSION"] == opened["KEISHI_SESSION"] and closed["KEISHI_REASON"] == "closed", closed
-    assert closed["KEISHI_PERSON"] == opened["KEISHI_PERSON"], closed
+    assert (closed["KEISHI_PERSON"], closed["KEISHI_NAME"]) == (opened["KEISHI_PERSON"], opened["KEISHI_NAME"]), closed
 
 
 def test_session_that_ends_while_the_agent_is_dead_is_closed_at_its_next_start(rig):
