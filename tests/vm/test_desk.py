@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The graphical desk: lightdm's greeter in Japanese, and screen lockers."""
+"""The graphical desk: lightdm's greeter in Japanese, and screen lockers.
+
+The GTK greeter shows no text of a password prompt, only messages: pictures of both are kept in build/vm/pictures.
+"""
 
 import re
 
@@ -11,7 +14,7 @@ PICTURES = BUILD / "pictures"
 
 
 @scenario(timeout=420)
-def test_designated_staff_log_in_at_the_greeter_which_asks_in_japanese(terminal):
+def test_designated_staff_log_in_at_the_greeter(terminal):
     desk.start_greeter(terminal)
     desk.greeter_login(terminal, "hanako",
                        between=lambda: desk.screen_settles(terminal, PICTURES / "greeter-asks.png"))
@@ -23,7 +26,7 @@ def test_designated_staff_log_in_at_the_greeter_which_asks_in_japanese(terminal)
 
 
 @scenario(timeout=420)
-def test_who_is_not_designated_is_refused_at_the_greeter(terminal):
+def test_who_is_not_designated_is_refused_at_the_greeter_in_japanese(terminal):
     desk.start_greeter(terminal)
     desk.greeter_login(terminal, "taro")
     desk.screen_settles(terminal, PICTURES / "greeter-refuses.png")
