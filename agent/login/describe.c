@@ -43,7 +43,8 @@ const char *reason_text(Reason r) {
         case REASON_CLASS:
                 return N_("Your business may not be done on a terminal of this class. Use another terminal.");
         case REASON_DRIFT:
-                return N_("The configuration of this terminal was changed. It is closed until a system manager has looked "
+                return N_("The configuration of this terminal was changed. It is closed until a system manager has "
+                          "looked "
                           "at it; tell them.");
         case REASON_GRANTED:
         case _REASON_MAX:

@@ -88,7 +88,8 @@ typedef struct Facts {
         const char *terminal_unit;
         unsigned confidentiality; /* 機密性 1..3 */
         bool external_line;
-        bool drift; /* its configuration changed unaccepted, the policy closes for that, and the person may not accept */
+        bool drift; /* its configuration changed unaccepted, the policy closes for that, and the person may not accept
+                     */
 
         /* now, in the terminal's own time zone */
         uint64_t now_usec; /* CLOCK_REALTIME */
@@ -151,8 +152,8 @@ typedef struct Candidate {
 typedef struct Verdict {
         bool granted;
         Reason reason;
-        char rule[64]; /* "designation:UUID", "restriction:UUID", "service:cron", "policy:OnDrift" or "default"; of a refusal by class,
-                        * period, hours or clock, the designation that came closest */
+        char rule[64]; /* "designation:UUID", "restriction:UUID", "service:cron", "policy:OnDrift" or "default"; of a
+                        * refusal by class, period, hours or clock, the designation that came closest */
         bool observed; /* granted only because the terminal observes: reason and rule are those of the refusal */
         char business[128];   /* of that designation, or empty */
         char designation[40]; /* its uuid, or empty */

@@ -156,19 +156,21 @@ static const char here_state[] =
         "CREATE TRIGGER here_changed AFTER UPDATE ON here BEGIN UPDATE here_state SET state = state + 1; END;"
         "CREATE TRIGGER here_went AFTER DELETE ON here BEGIN UPDATE here_state SET state = state + 1; END;";
 
-/* What an import is going to write (registry/import.h): rows, ready, of the noun's own columns in their order; and, once
- * it is decided, the import itself. Local: the directory has neither. */
+/* What an import is going to write (registry/import.h): rows, ready, of the noun's own columns in their order; and,
+ * once it is decided, the import itself. Local: the directory has neither. */
 static const char import_tables[] =
         "CREATE TABLE imports (id INTEGER PRIMARY KEY CHECK (id = 1), uuid TEXT NOT NULL, noun TEXT NOT NULL,"
         " who TEXT NOT NULL, began INTEGER NOT NULL, total INTEGER NOT NULL, removed INTEGER NOT NULL,"
         " changed INTEGER NOT NULL, added INTEGER NOT NULL, unchanged INTEGER NOT NULL) STRICT;"
 
         "CREATE TABLE import_rows (seq INTEGER PRIMARY KEY, outcome INTEGER NOT NULL, target INTEGER NOT NULL,"
-        " uuid TEXT NOT NULL, version INTEGER NOT NULL, deputy TEXT, before TEXT, after TEXT, v0 ANY, v1 ANY, v2 ANY, v3 ANY,"
-        " v4 ANY, v5 ANY, v6 ANY, v7 ANY, v8 ANY, v9 ANY, v10 ANY, v11 ANY, v12 ANY, v13 ANY, v14 ANY, v15 ANY) STRICT;";
+        " uuid TEXT NOT NULL, version INTEGER NOT NULL, deputy TEXT, before TEXT, after TEXT, v0 ANY, v1 ANY, v2 ANY, "
+        "v3 ANY,"
+        " v4 ANY, v5 ANY, v6 ANY, v7 ANY, v8 ANY, v9 ANY, v10 ANY, v11 ANY, v12 ANY, v13 ANY, v14 ANY, v15 ANY) "
+        "STRICT;";
 
-/* Files whose change is noticed (login/drift.c): their state when last looked at, with the lines of small texts, and the
- * state that a person accepted. */
+/* Files whose change is noticed (login/drift.c): their state when last looked at, with the lines of small texts, and
+ * the state that a person accepted. */
 static const char watched_tables[] =
         "CREATE TABLE watched_files (path TEXT PRIMARY KEY, seen TEXT, seen_text TEXT, accepted TEXT) STRICT,"
         " WITHOUT ROWID;";

@@ -197,7 +197,6 @@ int registry_row_list(
         Registry *r, NounId noun, json_object *filter, unsigned limit, json_object **ret, RegistryError *ret_error);
 /* Up to `limit` rows after the one of integer key `after` (0: from the beginning), in the order of that key, which is
  * *ret_last for the last one; *ret_last == after: there are no more. */
-int registry_row_page(
-        Registry *r, NounId noun, uint64_t after, unsigned limit, json_object **ret, uint64_t *ret_last);
+int registry_row_page(Registry *r, NounId noun, uint64_t after, unsigned limit, json_object **ret, uint64_t *ret_last);
 /* A number that grows with every change of a row of the noun. */
 uint64_t registry_generation(const Registry *r, NounId noun);
