@@ -271,7 +271,7 @@ static bool is_time(const Field *f) {
 
 static bool same_value(const Field *f, const Value *a, const Value *b) {
         if (f->type == TYPE_TEXT)
-                return !a->text == !b->text && (!a->text || strcmp(a->text, b->text) == 0);
+                return a->text && b->text ? strcmp(a->text, b->text) == 0 : a->text == b->text;
         if (is_time(f)) /* a file has seconds */
                 return a->number / (int64_t)USEC_PER_SEC == b->number / (int64_t)USEC_PER_SEC;
         return a->number == b->number;
