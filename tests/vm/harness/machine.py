@@ -4,7 +4,6 @@
 import fcntl
 import functools
 import pathlib
-import shutil
 import subprocess
 import tempfile
 import time
@@ -41,9 +40,6 @@ def rootfs():
             say("building the terminal's disk (about 2 minutes the first time)")
             if subprocess.run([str(ROOTFS / "build"), str(place)]).returncode != 0:
                 raise Failure("the terminal's disk could not be built; see the lines above")
-            for old in BUILD.glob("rootfs-*"):
-                if old != place:
-                    shutil.rmtree(old, ignore_errors=True)
     return place
 
 

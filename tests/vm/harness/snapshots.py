@@ -77,8 +77,6 @@ def ensure(name):
                 raise
             terminal.qmp.execute("quit")
             terminal.process.wait(timeout=60)
-        for old in place.glob(f"{name}-*.qcow2"):
-            old.unlink()
         part.rename(target)
         say(f"terminal '{name}' is ready ({target.stat().st_blocks * 512 >> 20} MB)")
         return target
@@ -88,15 +86,21 @@ _in_use = None
 
 
 def use():
-    """To be called first: says that the prepared terminals are in use, and removes what a run that was cut short left."""
+    """To be called first: says that the prepared terminals are in use, and removes what nobody uses any more."""
     global _in_use
     place = BUILD / "snapshots"
     place.mkdir(parents=True, exist_ok=True)
     _in_use = open(place / "use.lock", "w")
     try:
         fcntl.flock(_in_use, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        for old in place.glob("*.disk"):
-            old.unlink()
+        current = machine.rootfs()
+        for old in BUILD.glob("rootfs-*"):
+            if old.is_dir() and old != current:
+                shutil.rmtree(old, ignore_errors=True)
+        wanted = {f"{name}-{snapshot_key(name)}.qcow2" for name in RECIPES}
+        for old in [*place.glob("*.qcow2"), *place.glob("*.part"), *place.glob("*.disk")]:
+            if old.name not in wanted:
+                old.unlink()
     except BlockingIOError:
         pass
     fcntl.flock(_in_use, fcntl.LOCK_SH)
