@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <systemd/sd-event.h>
@@ -34,3 +35,7 @@ DEFINE_CLEANUP(HelperPool *, helper_pool_free)
 /* Asks. The request is copied, and wiped once sent. `fn` is called exactly once from the loop, unless cancelled. */
 int helper_ask(HelperPool *p, const void *request, size_t size, helper_fn fn, void *userdata, Helper **ret);
 Helper *helper_cancel(Helper *h);
+
+/* For the helper programs: from here on it dies with the agent. False when the agent is gone already. To be called once
+ * the helper has become who it is: the kernel forgets it when ids change (prctl(2)). */
+bool helper_dies_with_agent(void);

@@ -7,7 +7,6 @@
 #include <grp.h>
 #include <netdb.h>
 #include <pwd.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -152,11 +151,10 @@ int main(void) {
         static Reply reply;
         ssize_t n;
 
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (drop_root() < 0 || !helper_dies_with_agent())
+                return EXIT_FAILURE;
         n = recv(HELPER_FD, request, sizeof(request), MSG_TRUNC);
         if (n <= 1 || (size_t)n > sizeof(request) || request[n - 1] != 0)
-                return EXIT_FAILURE;
-        if (drop_root() < 0)
                 return EXIT_FAILURE;
         if (answer(&reply, request, request + n) < 0)
                 return EXIT_FAILURE;

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <security/pam_appl.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -99,7 +98,8 @@ int main(void) {
 
         (void)setrlimit(RLIMIT_CORE, &no_core);
         (void)prctl(PR_SET_DUMPABLE, 0);
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (!helper_dies_with_agent())
+                return EXIT_FAILURE;
 
         n = recv(HELPER_FD, request, sizeof(request) - 1, MSG_TRUNC);
         if (n <= 0 || (size_t)n > sizeof(request) - 1)

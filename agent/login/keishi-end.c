@@ -13,7 +13,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -82,7 +81,8 @@ int main(void) {
         uint64_t uid;
         ssize_t n;
 
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (!helper_dies_with_agent())
+                return EXIT_FAILURE;
         n = recv(HELPER_FD, request, sizeof(request) - 1, MSG_TRUNC);
         if (n <= 0 || (size_t)n > sizeof(request) - 1)
                 return EXIT_FAILURE;

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -104,9 +103,10 @@ int main(void) {
         ssize_t n;
         int head;
 
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (drop_root() < 0 || !helper_dies_with_agent())
+                return EXIT_FAILURE;
         n = recv(HELPER_FD, request, sizeof(request) - 1, MSG_TRUNC);
-        if (n <= 0 || (size_t)n > sizeof(request) - 1 || drop_root() < 0)
+        if (n <= 0 || (size_t)n > sizeof(request) - 1)
                 return EXIT_FAILURE;
         request[n] = '\0';
         path = strchr(request, '\n');
