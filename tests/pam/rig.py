@@ -20,7 +20,11 @@ import threading
 import time
 
 BUILD = os.environ["BUILD_ROOT"]
+with open(BUILD + "/agent/keishid", "rb") as f:
+    SANITIZED = b"__asan_init" in f.read()  # a build whose programs are slower and larger, and which cannot have RTLD_DEEPBIND
 HANAKO, TARO, JIRO, MADOGUCHI = "hanako", "taro", "jiro", "madoguchi"
+if SANITIZED:
+    os.environ.update(UID_WRAPPER_DISABLE_DEEPBIND="1", NSS_WRAPPER_DISABLE_DEEPBIND="1")  # the first is what pam_wrapper 1.1 looks at
 PASSWORD = {HANAKO: "sakura-3", TARO: "ume-4", JIRO: "matsu-5", MADOGUCHI: "take-6", "daemon1": "x", "soto": "hoshi-7"}
 UID = {HANAKO: 2001, TARO: 2002, JIRO: 2003, MADOGUCHI: 2004, "soto": 2005}
 
@@ -158,7 +162,8 @@ class Rig:
     def environment(self):
         return dict(
             os.environ,
-            LD_PRELOAD="libpam_wrapper.so libnss_wrapper.so",
+            # libasan wraps crypt() as it finds it when the program starts, long before pam_unix brings it.
+            LD_PRELOAD="libpam_wrapper.so libnss_wrapper.so" + (" libcrypt.so.1" if SANITIZED else ""),
             PAM_WRAPPER="1",
             PAM_WRAPPER_SERVICE_DIR=self.dir + "/pam.d",
             NSS_WRAPPER_PASSWD=self.path("etc/passwd"),
@@ -200,6 +205,11 @@ class Rig:
             if name in doubles:
                 with open(path, "w") as f:
                     f.write("#!%s\n" % os.path.realpath(sys.executable) + doubles[name])
+                os.chmod(path, 0o755)
+            elif SANITIZED:
+                # keishid kills a helper that has answered, and one that is killed while it looks for leaks is never quite dead.
+                with open(path, "w") as f:
+                    f.write("#!/bin/sh\nASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 exec %s/agent/%s\n" % (BUILD, name))
                 os.chmod(path, 0o755)
             else:
                 os.symlink(BUILD + "/agent/" + name, path)
