@@ -114,13 +114,35 @@ static uid_t read_login_uid(int proc_fd) {
         return (uid_t)uid;
 }
 
-/* Whether the process can be in a session of logind: those are in a unit session-ID.scope. When in doubt, true. */
-static bool may_have_session(int proc_fd) {
+/* Whether the process can be in a session of logind (those are in a unit session-ID.scope), or run by a user's manager
+ * (user@UID.service), which belongs to no session. When in doubt, both. */
+static void read_cgroup(int proc_fd, bool *ret_session, bool *ret_manager) {
         char text[4096];
         size_t length = 0;
+        bool doubt;
 
-        return read_proc(proc_fd, "cgroup", text, sizeof(text), &length) < 0 || length == sizeof(text) - 1 ||
-               strstr(text, "/session-");
+        doubt = read_proc(proc_fd, "cgroup", text, sizeof(text), &length) < 0 || length == sizeof(text) - 1;
+        *ret_session = doubt || strstr(text, "/session-");
+        *ret_manager = doubt || strstr(text, "/user@");
+}
+
+/* What a user's manager runs is as far away as the farthest session of the user; with no session at all nobody is in
+ * front. */
+static bool manager_is_remote(pid_t pid) {
+        char **sessions = NULL;
+        bool remote = false;
+        uid_t uid;
+        int n;
+
+        if (sd_pid_get_owner_uid(pid, &uid) < 0)
+                return false;
+        n = sd_uid_get_sessions(uid, 0, &sessions);
+        for (int i = 0; i < n; i++) {
+                remote = remote || sd_session_is_remote(sessions[i]) != 0;
+                free(sessions[i]);
+        }
+        free(sessions);
+        return remote || n <= 0;
 }
 
 static char *read_exe(int proc_fd) {
@@ -144,6 +166,7 @@ int peer_read(Peer *ret, int fd) {
         _cleanup_close_ int proc_fd = -EBADF;
         socklen_t length = sizeof(struct ucred);
         struct ucred cred;
+        bool in_session, in_manager;
         uid_t real, effective;
         uint64_t tty;
         pid_t parent;
@@ -173,12 +196,13 @@ int peer_read(Peer *ret, int fd) {
         peer.login_uid = read_login_uid(proc_fd);
         peer.exe = read_exe(proc_fd);
 
-        if (may_have_session(proc_fd) && sd_pid_get_session(cred.pid, &peer.session) >= 0) {
-                r = sd_session_is_remote(peer.session);
-                peer.session_remote = r != 0;
+        read_cgroup(proc_fd, &in_session, &in_manager);
+        if (in_session && sd_pid_get_session(cred.pid, &peer.session) >= 0) {
+                peer.remote = sd_session_is_remote(peer.session) != 0;
                 if (sd_session_get_seat(peer.session, &peer.seat) < 0)
                         peer.seat = NULL;
-        }
+        } else if (in_manager)
+                peer.remote = manager_is_remote(cred.pid);
 
         /* The number may have passed to another process meanwhile: then the socket has hung up, or the uid differs
          * (root need not lend its socket to be somebody else). */

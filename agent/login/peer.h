@@ -23,11 +23,12 @@ typedef struct Peer {
         uid_t uid;       /* effective, SO_PEERCRED */
         uid_t login_uid; /* audit login uid, (uid_t)-1 when none */
         ProcessId process;
-        unsigned vt;         /* controlling virtual terminal, 0: none */
-        char *exe;           /* program, may be NULL */
-        char *session;       /* logind session, NULL: none */
-        bool session_remote; /* of that session; true when logind cannot tell */
-        char *seat;          /* of that session, NULL: none */
+        unsigned vt;   /* controlling virtual terminal, 0: none */
+        char *exe;     /* program, may be NULL */
+        char *session; /* logind session, NULL: none */
+        bool remote;   /* in a session from another machine, or one that logind cannot tell; or run by the manager of a
+                          user who has such a session, or none */
+        char *seat;    /* of that session, NULL: none */
 } Peer;
 void peer_done(Peer *p);
 

@@ -309,7 +309,8 @@ static int take_begin(Transaction *t, const Message *m) {
         t->language = text_language(locale, t->context->config->locale, t->tty ? t->tty : vt);
         t->service = service_find(t->service_name);
         t->family = t->service ? t->service->family : _FAMILY_INVALID;
-        t->remote = t->rhost || t->family == FAMILY_REMOTE || (t->peer.session && t->peer.session_remote);
+        /* Where root's own jobs start from says nothing about a person. */
+        t->remote = t->rhost || t->family == FAMILY_REMOTE || (t->peer.remote && t->family != FAMILY_UNATTENDED);
         return 0;
 }
 
