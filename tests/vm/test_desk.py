@@ -40,11 +40,13 @@ def test_swaylock_opens_with_the_right_password_only(terminal):
     terminal.type_keys("WLR_RENDERER=pixman sway\n")
     socket = "export SWAYSOCK=$(ls /run/user/$(id -u hanako)/sway-ipc.*.sock | head -n 1)"
     terminal.wait_for(lambda: terminal.ssh(f"{socket}; swaymsg -t get_version").rc == 0, "sway", timeout=120, every=1)
-    terminal.run(f"{socket}; swaymsg exec swaylock")
+    terminal.run(f"{socket}; swaymsg exec 'swaylock 2>/tmp/swaylock.log'")
     terminal.wait_for(lambda: terminal.ssh("pgrep -u hanako -x swaylock").rc == 0, "swaylock", timeout=60)
     desk.screen_settles(terminal, PICTURES / "swaylock.png", least=500)
     terminal.type_keys("wrong-one\n")
     keishi.wait_trail(terminal, "login-refused", account="hanako", service="swaylock", timeout=60)
+    # The trail knows at once; swaylock, which drops what is typed meanwhile, is told after the delay that failures are given.
+    terminal.wait_for(lambda: terminal.ssh("grep -q 'pam_authenticate failed' /tmp/swaylock.log").rc == 0, "swaylock to be told", timeout=60)
     check(terminal.ssh("pgrep -u hanako -x swaylock").rc == 0, "swaylock went away after a wrong password")
     terminal.type_keys(f"{PASSWORD['hanako']}\n")
     terminal.wait_for(lambda: terminal.ssh("pgrep -u hanako -x swaylock").rc != 0, "swaylock to open", timeout=60)
