@@ -26,6 +26,8 @@ class Case:
         self.snapshot = getattr(function, "snapshot", None) or getattr(module, "SNAPSHOT", "designated")
         self.durable = getattr(function, "durable", False)
         self.timeout = getattr(function, "timeout", 300)
+        self.first = None  # why the first of two tries failed
+        self.again = False
 
     def wanted(self, names):
         return not names or any(name in self.name or fnmatch.fnmatch(self.name, name) for name in names)
@@ -58,11 +60,19 @@ class Report:
         self.passed = self.failed = self.skipped = 0
 
     def end(self, case, began, error=None):
+        """An emulated machine on a busy host misses a moment now and then: what fails gets one more try, on a fresh terminal, and both are told."""
         took = time.monotonic() - began
+        case.again = error is not None and not isinstance(error, Skip) and case.first is None
         with self.lock:
-            if error is None:
+            if case.again:
+                case.first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                print(f"again {case.name}: {case.first} ({took:.1f}s; {LOGS / case.name}.first)", flush=True)
+                shutil.rmtree(LOGS / f"{case.name}.first", ignore_errors=True)
+                if (LOGS / case.name).exists():
+                    (LOGS / case.name).rename(LOGS / f"{case.name}.first")
+            elif error is None:
                 self.passed += 1
-                print(f"ok   {case.name} {took:.1f}s", flush=True)
+                print(f"ok   {case.name} {took:.1f}s{' (second try)' if case.first else ''}", flush=True)
             elif isinstance(error, Skip):
                 self.skipped += 1
                 print(f"skip {case.name} {error}", flush=True)
@@ -120,12 +130,16 @@ def _run_group(cases, report):
                     case = waiting.pop(0)
                     shutil.rmtree(LOGS / case.name, ignore_errors=True)
                     if not _run_case(case, terminal, report, began):
+                        if case.again:
+                            waiting.insert(0, case)
                         break
                     began = time.monotonic()
         except Exception as error:
             if not waiting:
                 raise
-            report.end(waiting.pop(0), began, Failure(f"no terminal: {error}"))
+            report.end(waiting[0], began, Failure(f"no terminal: {error}"))
+            if not waiting[0].again:
+                waiting.pop(0)
 
 
 def _prepare(groups, report):
@@ -141,6 +155,7 @@ def _prepare(groups, report):
     for cases in groups:
         for case in cases:
             if case.snapshot in broken:
+                case.first = "no terminal"  # one try is enough
                 report.end(case, time.monotonic(), Failure(f"no terminal '{case.snapshot}': {broken[case.snapshot]}"))
     return [cases for cases in groups if cases[0].snapshot not in broken]
 
