@@ -188,12 +188,15 @@ static int open_registry(Keishid *k) {
         return 0;
 }
 
-static int open_trail(Keishid *k) {
+static int open_trail(Keishid *k, const char *boot_id) {
         _cleanup_free_ char *reserve = io_prefix(k->options.root, KEISHI_RESERVE_FILE);
         _cleanup_free_ char *spool = io_prefix(k->options.root, KEISHI_BREAK_GLASS_SPOOL);
         _cleanup_free_ char *journal = io_prefix(k->options.root, KEISHI_JOURNAL_SOCKET);
         TrailOptions options = {
-                .reserve_path = reserve, .break_glass_spool_path = spool, .journal_socket_path = journal
+                .reserve_path = reserve,
+                .break_glass_spool_path = spool,
+                .journal_socket_path = journal,
+                .power_was_cut = lifecycle_power_was_cut(k->registry, boot_id),
         };
         int r;
 
@@ -355,7 +358,7 @@ static int run(Keishid *k) {
         if (r < 0)
                 return fail("event loop", r);
 
-        if (lock(k) != 0 || open_registry(k) != 0 || open_trail(k) != 0 || start_helpers(k) != 0)
+        if (lock(k) != 0 || open_registry(k) != 0 || open_trail(k, boot_id) != 0 || start_helpers(k) != 0)
                 return EXIT_FAILURE;
         refresh(k);
         /* Before anything is recorded now: the newest entry is what the clock is held against. */

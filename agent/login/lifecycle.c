@@ -22,6 +22,12 @@ static int append(Trail *trail, EventKind kind, const char *path, const char *ha
         return trail_append(trail, e);
 }
 
+bool lifecycle_power_was_cut(Registry *registry, const char *boot_id) {
+        _cleanup_free_ char *running = NULL;
+
+        return registry_meta_get(registry, META_RUNNING, &running) == 0 && strcmp(running, boot_id) != 0;
+}
+
 static int record_started(Registry *registry, Trail *trail, const Config *config, const char *boot_id) {
         _cleanup_free_ char *running = NULL;
         char day[CONFIG_DAY_TEXT_MAX], observe[96] = "";

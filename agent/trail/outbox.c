@@ -214,6 +214,26 @@ int outbox_persist(Outbox *o) {
         return o->loaded && o->handed != o->persisted ? outbox_touch(o) : 0;
 }
 
+int outbox_rewind(Outbox *o, uint64_t usec) {
+        static const char sql[] = "SELECT seq FROM outbox WHERE time < ?1 ORDER BY seq DESC LIMIT 1";
+        _cleanup_statement_ sqlite3_stmt *s = NULL;
+        uint64_t since = o->last_time > usec ? o->last_time - usec : 0, seq = 0;
+        int r, rc;
+
+        r = registry_statement(o->registry, sql, &s);
+        if (r != 0)
+                return r;
+        sqlite3_bind_int64(s, 1, (sqlite3_int64)since);
+        rc = sqlite3_step(s);
+        if (rc == SQLITE_ROW)
+                seq = (uint64_t)sqlite3_column_int64(s, 0);
+        else if (rc != SQLITE_DONE)
+                return registry_result(rc);
+        if (seq < o->handed)
+                o->handed = seq;
+        return 0;
+}
+
 int outbox_first(Outbox *o, uint64_t *ret_seq) {
         return read_bounds(o, ret_seq, NULL, NULL);
 }

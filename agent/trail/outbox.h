@@ -54,6 +54,8 @@ int outbox_touch(Outbox *o);
 /* The same, but only when the place has moved. */
 int outbox_persist(Outbox *o);
 
+/* Takes back that entries of the last `usec` before the newest one were handed over. 0 or as registry_result(). */
+int outbox_rewind(Outbox *o, uint64_t usec);
 /* Number of the oldest entry that is still here; 0: none. */
 int outbox_first(Outbox *o, uint64_t *ret_seq);
 

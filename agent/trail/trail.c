@@ -10,6 +10,10 @@
 #include "util/clock.h"
 #include "util/text.h"
 
+/* Well beyond SyncIntervalSec= of packaging/journald/journald@keishi.conf, which is how long journald keeps entries in
+ * memory. */
+#define JOURNAL_SYNC_USEC (5 * 60 * USEC_PER_SEC)
+
 #define PAUSE_MIN_USEC (1 * USEC_PER_SEC)
 #define SYSLOG_SOCKET  "/dev/log"
 
@@ -60,6 +64,8 @@ int trail_new(Trail **ret, sd_event *event, Registry *registry, const TrailOptio
          * trail_status() tells. */
         (void)spool_open(&t->reserve, t->reserve_path);
         t->writable = outbox_load(&t->outbox) == 0;
+        if (t->writable && options->power_was_cut)
+                t->writable = outbox_rewind(&t->outbox, JOURNAL_SYNC_USEC) == 0;
         t->floor_at_start = t->outbox.last_time;
         name_terminal(t);
         import_run(t);

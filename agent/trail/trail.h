@@ -35,6 +35,8 @@ typedef struct TrailOptions {
         const char *break_glass_spool_path;
         const char *journal_socket_path;
         const char *syslog_socket_path; /* NULL: /dev/log */
+        bool power_was_cut; /* journald may have lost what it was handed last: those entries are handed over once more
+                             */
         uint64_t pause_min_usec; /* first pause before trying again (journald, import), doubling to 30 s; 0: 1 s */
 } TrailOptions;
 

@@ -325,6 +325,22 @@ static void test_an_orderly_stop_leaves_nothing_to_send_twice(void **state) {
         assert_int_equal(status(f).unsent_to_journal, 0);
 }
 
+static void test_after_a_power_cut_journald_gets_again_what_it_may_have_lost(void **state) {
+        Fixture *f = *state;
+
+        record_three(f);
+        for (uint64_t seq = 1; seq <= 3; seq++)
+                assert_int_equal(receive(f), seq);
+        fixture_close(f);
+        f->power_was_cut = true;
+        fixture_open(f);
+        run_until(f, everything_sent);
+        for (uint64_t seq = 1; seq <= 3; seq++)
+                assert_int_equal(receive(f), seq);
+        assert_int_equal(receive(f), 0);
+        assert_no_holes(f, 3);
+}
+
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         const struct CMUnitTest tests[] = {
@@ -343,6 +359,7 @@ int main(void) {
                 T(test_an_entry_too_large_for_a_datagram_goes_as_a_sealed_memfd),
                 T(test_after_a_crash_entries_may_come_twice_but_none_is_missing),
                 T(test_an_orderly_stop_leaves_nothing_to_send_twice),
+                T(test_after_a_power_cut_journald_gets_again_what_it_may_have_lost),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

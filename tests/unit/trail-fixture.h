@@ -35,7 +35,8 @@ typedef struct Fixture {
         Trail *trail;
         sqlite3 *locker;
         int journal, syslog;
-        bool by_memfd; /* how the last entry was received */
+        bool power_was_cut; /* what the trail is told when it is opened */
+        bool by_memfd;      /* how the last entry was received */
 } Fixture;
 
 static inline char *path_in(const Fixture *f, const char *name) {
@@ -64,6 +65,7 @@ static inline void fixture_open(Fixture *f) {
                 .journal_socket_path = f->journal_path,
                 .syslog_socket_path = f->syslog_path,
                 .pause_min_usec = 2 * USEC_PER_MSEC,
+                .power_was_cut = f->power_was_cut,
         };
         RegistryError error = {};
 
