@@ -264,7 +264,7 @@ static int start_drift(Keishid *k) {
         };
         int r = drift_new(&k->drift, &context);
 
-        return r == 0 ? 0 : fail("configuration", r);
+        return r == 0 ? 0 : fail_registry(k, "configuration", r);
 }
 
 static int start_software(Keishid *k) {
