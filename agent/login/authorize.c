@@ -158,6 +158,7 @@ static const char *find_person(Authorization *a, const char **ret_reason) {
         Caller *c = &a->caller;
         const Config *config = a->bus->c.config;
         _cleanup_free_ char *uuid = NULL, *why = NULL;
+        bool trusted;
         int r;
 
         drop_deputies(c);
@@ -175,8 +176,10 @@ static const char *find_person(Authorization *a, const char **ret_reason) {
         }
         if (c->user.retired || c->user.shared || !c->user.person || !*c->user.person)
                 return NULL;
-        r = registry_restriction(
-                a->bus->c.registry, c->user.account, c->user.person, clock_usec(CLOCK_REALTIME), &uuid, &why);
+        /* As at a login: a clock that cannot be trusted ends no restriction. */
+        trusted = !a->bus->c.clock_trusted || a->bus->c.clock_trusted(a->bus->c.userdata);
+        r = registry_restriction(a->bus->c.registry, c->user.account, c->user.person,
+                trusted ? clock_usec(CLOCK_REALTIME) : 0, &uuid, &why);
         if (r == 0)
                 return NULL;
         if (r != REGISTRY_E_NOT_FOUND) {
