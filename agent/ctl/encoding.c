@@ -25,6 +25,11 @@ Encoding encoding_from_string(const char *s) {
         return _ENCODING_INVALID;
 }
 
+/* iconv_open(3)'s error value. */
+static bool is_open(iconv_t cd) {
+        return cd != (iconv_t)-1; /* NOLINT(performance-no-int-to-ptr) */
+}
+
 int codec_new(Codec **ret) {
         Codec *c = malloc(sizeof(*c));
 
@@ -32,7 +37,7 @@ int codec_new(Codec **ret) {
                 return -ENOMEM;
         c->decode = iconv_open("UTF-8", "CP932");
         c->encode = iconv_open("CP932", "UTF-8");
-        if (c->decode == (iconv_t)-1 || c->encode == (iconv_t)-1) {
+        if (!is_open(c->decode) || !is_open(c->encode)) {
                 codec_free(c);
                 return -EINVAL;
         }
@@ -43,9 +48,9 @@ int codec_new(Codec **ret) {
 Codec *codec_free(Codec *c) {
         if (!c)
                 return NULL;
-        if (c->decode != (iconv_t)-1)
+        if (is_open(c->decode))
                 iconv_close(c->decode);
-        if (c->encode != (iconv_t)-1)
+        if (is_open(c->encode))
                 iconv_close(c->encode);
         free(c);
         return NULL;

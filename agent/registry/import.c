@@ -367,7 +367,7 @@ static int find_row(Import *i, const Given *g, Row *ret, RegistryError *e) {
 static int check_seen(Import *i, const Given *g, const Row *before, RegistryError *e) {
         const Noun *noun = &registry_nouns[i->noun];
         const Field *first = &noun->fields[import_keys[i->noun][1]];
-        bool renamed = false;
+        bool by_uuid = g->uuid && before, renamed = false;
         char key[1024];
         uint32_t line = 0;
         size_t size = 0;
@@ -375,12 +375,12 @@ static int check_seen(Import *i, const Given *g, const Row *before, RegistryErro
 
         for (size_t k = 1; k <= import_keys[i->noun][0] && size < sizeof(key); k++) {
                 size_t f = import_keys[i->noun][k];
-                const Value *v = g->uuid && !(g->set & (1u << f)) ? &before->values[f] : &g->row.values[f];
+                const Value *v = by_uuid && !(g->set & (1u << f)) ? &before->values[f] : &g->row.values[f];
                 int n = snprintf(
                         key + size, sizeof(key) - size, "%s\t%lld\t", v->text ? v->text : "", (long long)v->number);
 
                 size += n > 0 ? (size_t)n : 0;
-                renamed = renamed || (g->uuid && !same_value(&noun->fields[f], v, &before->values[f]));
+                renamed = renamed || (by_uuid && !same_value(&noun->fields[f], v, &before->values[f]));
         }
         if (size >= sizeof(key))
                 return -EOVERFLOW;
