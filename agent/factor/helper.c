@@ -19,9 +19,13 @@ struct Helper {
         HelperPool *pool;
         Helper *next;
         helper_fn fn; /* NULL once answered or cancelled */
+        helper_said_fn said;
         void *userdata;
-        char *request; /* until sent */
+        char *request; /* until sent, with the descriptors */
         size_t request_size;
+        int fds[HELPER_FDS_MAX];
+        size_t n_fds;
+        uint64_t timeout_usec;
         pid_t pid;
         int fd;
         sd_event_source *io, *child, *timer;
@@ -41,6 +45,8 @@ static void helper_forget_request(Helper *h) {
                 explicit_bzero(h->request, h->request_size);
         free(h->request);
         h->request = NULL;
+        while (h->n_fds > 0)
+                close(h->fds[--h->n_fds]);
 }
 
 static void helper_free(Helper *h) {
@@ -104,7 +110,9 @@ static int on_reply(sd_event_source *s, int fd, uint32_t revents, void *userdata
         if (n <= 0 || (size_t)n > sizeof(reply))
                 helper_answer(h, HELPER_E_DIED, NULL, 0);
         else {
-                helper_answer(h, 0, reply, (size_t)n);
+                /* Whoever hears it may cancel; the memory stays until the process is reaped. */
+                if (!h->said || !h->said(reply, (size_t)n, h->userdata))
+                        helper_answer(h, 0, reply, (size_t)n);
                 explicit_bzero(reply, (size_t)n);
         }
         return 0;
@@ -143,6 +151,27 @@ static int helper_spawn(Helper *h, int child_fd) {
         return -r;
 }
 
+static int send_request(const Helper *h) {
+        union {
+                char room[CMSG_SPACE(sizeof(h->fds))];
+                struct cmsghdr align;
+        } control = {};
+        struct iovec iov = { h->request, h->request_size };
+        struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+        if (h->n_fds > 0) {
+                struct cmsghdr *c = &control.align;
+
+                m.msg_control = &control;
+                m.msg_controllen = CMSG_SPACE(h->n_fds * sizeof(int));
+                c->cmsg_level = SOL_SOCKET;
+                c->cmsg_type = SCM_RIGHTS;
+                c->cmsg_len = CMSG_LEN(h->n_fds * sizeof(int));
+                memcpy(CMSG_DATA(c), h->fds, h->n_fds * sizeof(int));
+        }
+        return sendmsg(h->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)h->request_size ? 0 : -EIO;
+}
+
 static int helper_start(Helper *h) {
         HelperPool *p = h->pool;
         int pair[2], child_fd, r;
@@ -159,9 +188,7 @@ static int helper_start(Helper *h) {
                         return -errno;
         }
 
-        r = 0;
-        if (send(h->fd, h->request, h->request_size, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)h->request_size)
-                r = -EIO;
+        r = send_request(h);
         helper_forget_request(h);
         if (r == 0)
                 r = helper_spawn(h, child_fd);
@@ -177,8 +204,8 @@ static int helper_start(Helper *h) {
                 r = sd_event_source_set_priority(h->child, SD_EVENT_PRIORITY_NORMAL + 1);
         if (r >= 0)
                 r = sd_event_add_io(p->event, &h->io, h->fd, EPOLLIN, on_reply, h);
-        if (r >= 0)
-                r = sd_event_add_time_relative(p->event, &h->timer, CLOCK_MONOTONIC, p->timeout_usec, 0, on_timeout, h);
+        if (r >= 0 && h->timeout_usec < UINT64_MAX)
+                r = sd_event_add_time_relative(p->event, &h->timer, CLOCK_MONOTONIC, h->timeout_usec, 0, on_timeout, h);
         if (r < 0) {
                 kill(h->pid, SIGKILL);
                 if (!h->child) {
@@ -268,29 +295,47 @@ HelperPool *helper_pool_free(HelperPool *p) {
         return NULL;
 }
 
-int helper_ask(HelperPool *p, const void *request, size_t size, helper_fn fn, void *userdata, Helper **ret) {
+int helper_ask_more(HelperPool *p, const HelperQuestion *q, Helper **ret) {
         Helper *h, **tail;
 
+        if (q->n_fds > HELPER_FDS_MAX)
+                return -EINVAL;
         h = calloc(1, sizeof(*h));
         if (!h)
                 return -ENOMEM;
         h->fd = -EBADF;
-        h->request = malloc(size);
+        h->request = malloc(q->size);
         if (!h->request) {
                 free(h);
                 return -ENOMEM;
         }
-        memcpy(h->request, request, size);
-        h->request_size = size;
+        memcpy(h->request, q->request, q->size);
+        h->request_size = q->size;
+        for (; h->n_fds < q->n_fds; h->n_fds++) {
+                h->fds[h->n_fds] = fcntl(q->fds[h->n_fds], F_DUPFD_CLOEXEC, HELPER_FD + 1);
+                if (h->fds[h->n_fds] < 0) {
+                        int r = -errno;
+
+                        helper_free(h);
+                        return r;
+                }
+        }
+        h->timeout_usec = q->timeout_usec > 0 ? q->timeout_usec : p->timeout_usec;
         h->pool = p;
-        h->fn = fn;
-        h->userdata = userdata;
+        h->fn = q->fn;
+        h->said = q->said;
+        h->userdata = q->userdata;
         for (tail = &p->queue; *tail; tail = &(*tail)->next)
                 ;
         *tail = h;
         *ret = h;
         pool_start_queued(p);
         return 0;
+}
+
+int helper_ask(HelperPool *p, const void *request, size_t size, helper_fn fn, void *userdata, Helper **ret) {
+        return helper_ask_more(
+                p, &(HelperQuestion){ .request = request, .size = size, .fn = fn, .userdata = userdata }, ret);
 }
 
 Helper *helper_cancel(Helper *h) {

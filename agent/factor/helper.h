@@ -34,6 +34,26 @@ DEFINE_CLEANUP(HelperPool *, helper_pool_free)
 
 /* Asks. The request is copied, and wiped once sent. `fn` is called exactly once from the loop, unless cancelled. */
 int helper_ask(HelperPool *p, const void *request, size_t size, helper_fn fn, void *userdata, Helper **ret);
+
+/* Hears a packet of a helper that says more than one thing, as `reply` of helper_fn. True: more follows. False: this
+ * one is the reply, and helper_fn hears it next. It may cancel the helper, and then returns true. */
+typedef bool (*helper_said_fn)(const char *packet, size_t size, void *userdata);
+
+typedef struct HelperQuestion {
+        const void *request;
+        size_t size;
+        const int *fds; /* go along with the request, at most HELPER_FDS_MAX; duplicated, so the caller keeps its own */
+        size_t n_fds;
+        uint64_t
+                timeout_usec; /* for all of it, from the start of the process; 0: the pool's; UINT64_MAX: without end */
+        helper_said_fn said;  /* or NULL: the first packet is the reply */
+        helper_fn fn;
+        void *userdata;
+} HelperQuestion;
+#define HELPER_FDS_MAX 8u
+
+/* helper_ask() with descriptors, several packets, or a time limit of its own. */
+int helper_ask_more(HelperPool *p, const HelperQuestion *q, Helper **ret);
 Helper *helper_cancel(Helper *h);
 
 /* For the helper programs: from here on it dies with the agent. False when the agent is gone already. To be called once
