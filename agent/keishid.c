@@ -236,6 +236,7 @@ static int start_helpers(Keishid *k) {
 
 static int start_enforcer(Keishid *k) {
         _cleanup_free_ char *users_dir = io_prefix(k->options.root, KEISHI_USERS_DIR);
+        _cleanup_free_ char *notice_dir = io_prefix(k->options.root, KEISHI_NOTICE_DIR);
         EnforcerContext context = {
                 .event = k->event,
                 .registry = k->registry,
@@ -246,11 +247,12 @@ static int start_enforcer(Keishid *k) {
                 .sessions = k->sessions,
                 .end = k->end,
                 .users_dir = users_dir,
+                .notice_dir = notice_dir,
                 .bus = on_bus,
                 .userdata = k,
         };
 
-        return users_dir ? enforcer_new(&k->enforcer, &context) : -ENOMEM;
+        return users_dir && notice_dir ? enforcer_new(&k->enforcer, &context) : -ENOMEM;
 }
 
 /* After the start is recorded: a change of the configuration comes behind the hash of what was loaded. */

@@ -53,6 +53,7 @@ typedef struct Config {
         uint64_t observe;             /* [Policy] Mode=enforce: 1 for observe */
         uint64_t observe_until;       /* [Policy] ObserveUntil=1970-01-01: the last day of it, as 19700101 */
         OnDrift on_drift;             /* [Policy] OnDrift=record|close */
+        uint64_t notice_usec;         /* [Sessions] NoticeSec=250ms: between telling a user and ending them */
         char *role_groups[_ROLE_MAX]; /* [Roles] SystemManager=keishi-system-manager … NSS groups */
 
         /* [Factors] Default=password; Console=, Locker=, Admin=, Remote=, Self=: per family; alternatives separated by

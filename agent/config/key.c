@@ -51,6 +51,8 @@ static const ConfigKey keys[] = {
         { "Policy", "ObserveUntil", KEY_DAY, 0, 0, "1970-01-01", offsetof(Config, observe_until), _FAMILY_INVALID },
         { "Policy", "OnDrift", KEY_ON_DRIFT, 0, 0, "record", offsetof(Config, on_drift), _FAMILY_INVALID },
 
+        DURATION("Sessions", "NoticeSec", notice_usec, 0, 5 * SEC, "250ms"),
+
         GROUP("SystemManager", ROLE_SYSTEM_MANAGER, "keishi-system-manager"),
         GROUP("UnitHead", ROLE_UNIT_HEAD, "keishi-unit-head"),
         GROUP("DutyOfficer", ROLE_DUTY_OFFICER, "keishi-duty-officer"),

@@ -71,10 +71,27 @@ void transaction_say_observed(Transaction *t, const Verdict *v) {
         transaction_send_text(t, MESSAGE_INFORM, text);
 }
 
+/* At the greeters of this terminal, why the session before was ended. */
+static void say_ended(Transaction *t) {
+        Reason reason = enforcer_ended_lately(t->context->enforcer);
+        char text[KEISHI_TEXT_MAX];
+
+        if (reason == REASON_GRANTED || t->family != FAMILY_CONSOLE || t->remote)
+                return;
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+        snprintf(text, sizeof(text), text_in(t->language, N_("The last session at this terminal was ended. %s")),
+                text_in(t->language, reason_text(reason)));
+#pragma GCC diagnostic pop
+        transaction_send_text(t, MESSAGE_INFORM, text);
+}
+
 void transaction_say_mode(Transaction *t) {
         char text[KEISHI_TEXT_MAX], day[CONFIG_DAY_TEXT_MAX];
         bool trusted;
         uint64_t now;
+
+        say_ended(t);
 
         trusted = trusted_clock_now(t->context->clock, &now);
         if (!config_observes(t->context->config, now, trusted))

@@ -8,11 +8,13 @@
 #include <string.h>
 
 #include "login/facts.h"
+#include "login/notice.h"
 #include "login/service.h"
 #include "util/clock.h"
 #include "util/text.h"
 
 #define PERIOD_USEC (60 * USEC_PER_SEC)
+#define TOLD_USEC   (5 * 60 * USEC_PER_SEC) /* how long greeters say that a session was ended */
 
 /* One thing that is open: a session of ours, or (service NULL) an account that logind has processes of. */
 typedef struct Check {
@@ -28,13 +30,16 @@ typedef struct Check {
 typedef struct Ending {
         Enforcer *enforcer;
         Helper *helper;
+        sd_event_source *notice; /* until the user has had time to read */
         uid_t uid;
         struct Ending *next;
 } Ending;
 
 struct Enforcer {
         EnforcerContext c;
-        char *users_dir;
+        char *users_dir, *notice_dir;
+        Reason ended_reason; /* of the last local session that was ended, at ended_usec (CLOCK_BOOTTIME) */
+        uint64_t ended_usec;
         sd_event_source *timer;
         Check *checks;
         Ending *endings;
@@ -62,6 +67,7 @@ static void ending_free(Ending *n) {
                         break;
                 }
         helper_cancel(n->helper);
+        sd_event_source_disable_unref(n->notice);
         free(n);
 }
 
@@ -121,31 +127,54 @@ static void on_ended(int r, const char *reply, size_t size, void *userdata) {
         ending_free(n);
 }
 
+/* Lingering first, so that logind does not start anew what systemd kills. */
+static void end_now(Ending *n) {
+        Enforcer *e = n->enforcer;
+        char slice[32], request[16];
+
+        snprintf(slice, sizeof(slice), "user-%u.slice", n->uid);
+        snprintf(request, sizeof(request), "%u", n->uid);
+        call_bus(e, "org.freedesktop.login1", "/org/freedesktop/login1", "SetUserLinger", "ubb", n->uid, 0, 0);
+        call_bus(e, "org.freedesktop.login1", "/org/freedesktop/login1", "TerminateUser", "u", n->uid);
+        call_bus(e, "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "KillUnit", "ssi", slice, "all", SIGKILL);
+        if (helper_ask(e->c.end, request, strlen(request), on_ended, n, &n->helper) < 0)
+                ending_free(n);
+}
+
+static int on_notice_over(sd_event_source *s, uint64_t usec, void *userdata) {
+        end_now(userdata);
+        return 0;
+}
+
+/* Tells the user, and ends what they have, at once or a moment later. */
+static void start_ending(Enforcer *e, uid_t uid, Reason reason) {
+        uint64_t wait = e->c.config->notice_usec;
+        Ending *n = calloc(1, sizeof(*n));
+
+        if (!n)
+                return;
+        n->enforcer = e;
+        n->uid = uid;
+        n->next = e->endings;
+        e->endings = n;
+        notice_send(e->c.bus ? e->c.bus(e->c.userdata) : NULL, e->c.config, e->notice_dir, uid, reason);
+        if (wait == 0 || sd_event_add_time_relative(
+                                 e->c.event, &n->notice, CLOCK_BOOTTIME, wait, USEC_PER_MSEC, on_notice_over, n) < 0)
+                end_now(n);
+}
+
 /* Acts, then records: what closes happens anyway (law 6). */
 static void end_account(Check *k, const Account *account, const FactsData *d, const Verdict *v) {
         _cleanup_(event_free_p) Event *event = NULL;
         Enforcer *e = k->enforcer;
-        char slice[32], request[16];
-        Ending *n;
 
-        for (n = e->endings; n; n = n->next)
+        for (Ending *n = e->endings; n; n = n->next)
                 if (n->uid == account->uid)
                         return;
-
-        snprintf(slice, sizeof(slice), "user-%u.slice", account->uid);
-        call_bus(e, "org.freedesktop.login1", "/org/freedesktop/login1", "SetUserLinger", "ubb", account->uid, 0, 0);
-        call_bus(e, "org.freedesktop.login1", "/org/freedesktop/login1", "TerminateUser", "u", account->uid);
-        call_bus(e, "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "KillUnit", "ssi", slice, "all", SIGKILL);
-
-        n = calloc(1, sizeof(*n));
-        if (n) {
-                n->enforcer = e;
-                n->uid = account->uid;
-                n->next = e->endings;
-                e->endings = n;
-                snprintf(request, sizeof(request), "%u", account->uid);
-                if (helper_ask(e->c.end, request, strlen(request), on_ended, n, &n->helper) < 0)
-                        ending_free(n);
+        start_ending(e, account->uid, v->reason);
+        if (k->service && !k->remote) {
+                e->ended_reason = v->reason;
+                e->ended_usec = clock_usec(CLOCK_BOOTTIME);
         }
 
         if (event_new(&event, EVENT_SESSION_ENDED) < 0)
@@ -315,8 +344,10 @@ int enforcer_new(Enforcer **ret, const EnforcerContext *context) {
                 return -ENOMEM;
         e->c = *context;
         e->users_dir = strdup(context->users_dir);
-        if (!e->users_dir)
+        e->notice_dir = strdup(context->notice_dir);
+        if (!e->users_dir || !e->notice_dir)
                 return -ENOMEM;
+        e->ended_reason = REASON_GRANTED;
         r = sd_event_add_time_relative(context->event, &e->timer, CLOCK_BOOTTIME, 0, USEC_PER_SEC / 10, on_timer, e);
         if (r < 0)
                 return r;
@@ -333,6 +364,7 @@ Enforcer *enforcer_free(Enforcer *e) {
         while (e->endings)
                 ending_free(e->endings);
         free(e->users_dir);
+        free(e->notice_dir);
         free(e);
         return NULL;
 }
@@ -342,6 +374,16 @@ void enforcer_watch(Enforcer *e) {
 
         if (sd_event_source_get_enabled(e->timer, &enabled) >= 0 && enabled == SD_EVENT_OFF)
                 arm(e, PERIOD_USEC);
+}
+
+Reason enforcer_ended_lately(const Enforcer *e) {
+        bool lately = e->ended_usec != 0 && clock_usec(CLOCK_BOOTTIME) - e->ended_usec < TOLD_USEC;
+
+        return lately ? e->ended_reason : REASON_GRANTED;
+}
+
+void enforcer_forget_ended(Enforcer *e) {
+        e->ended_usec = 0;
 }
 
 void enforcer_kick(Enforcer *e) {

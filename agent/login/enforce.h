@@ -18,7 +18,10 @@
  * sessions and manager, systemd kills the user's slice, and the helper keishi-end kills whatever else runs under the
  * uid (cron, at), again and again until nothing is left. Hours that are over, a doubtful clock or a registry that
  * cannot be read end nobody; a terminal that only observes ends the restricted
- * and the retired. */
+ * and the retired.
+ *
+ * Who is ended is told why, and whom to ask: on their text terminals (notice.h), NoticeSec= before it happens, and by
+ * the next prompts of this terminal's greeters. Telling never holds up the end. */
 
 typedef struct Enforcer Enforcer;
 
@@ -32,6 +35,7 @@ typedef struct EnforcerContext {
         SessionList *sessions;
         HelperPool *end;                /* keishi-end */
         const char *users_dir;          /* logind's list of users with processes: /run/systemd/users */
+        const char *notice_dir;         /* KEISHI_NOTICE_DIR */
         sd_bus *(*bus)(void *userdata); /* the system bus at this moment, or NULL */
         void *userdata;
 } EnforcerContext;
@@ -43,5 +47,10 @@ DEFINE_CLEANUP(Enforcer *, enforcer_free)
 
 /* Something was opened: it is judged again within a minute, and from then on. */
 void enforcer_watch(Enforcer *e);
+/* Why a local session was ended here a few minutes ago, for whoever comes to the greeter next: the same to everybody,
+ * and without a name (law 5). REASON_GRANTED when none was. */
+Reason enforcer_ended_lately(const Enforcer *e);
+/* Somebody is in: what was ended before concerns nobody at the greeter any more. */
+void enforcer_forget_ended(Enforcer *e);
 /* Judges everything open, from the loop, soon. Several calls before that are one. */
 void enforcer_kick(Enforcer *e);

@@ -164,6 +164,8 @@ void session_open_start(Transaction *t) {
                 return transaction_unusable(t);
         if (p)
                 proof_remove(&t->context->proofs, p);
+        if (t->family == FAMILY_CONSOLE)
+                enforcer_forget_ended(t->context->enforcer);
         enforcer_watch(t->context->enforcer);
         transaction_finish(t, RESULT_SUCCESS);
 }

@@ -101,7 +101,8 @@ int transaction_judge(Transaction *t, bool authenticated, FactsData *ret_data, V
 const char *verdict_result(const Verdict *v);
 /* Tells the person what will be refused once the terminal no longer only observes; nothing for other verdicts. */
 void transaction_say_observed(Transaction *t, const Verdict *v);
-/* Tells whoever is there that the terminal only observes, when it does: the same to everybody (law 5). */
+/* Tells whoever is there that the terminal only observes, and that the session before was ended and why, when it is so:
+ * the same to everybody (law 5). */
 void transaction_say_mode(Transaction *t);
 /* A new entry with all that is known of the call; NULL when out of memory. */
 Event *transaction_event(Transaction *t, EventKind kind, const FactsData *d, const Verdict *v);

@@ -18,6 +18,7 @@
 #define KEISHI_BREAK_GLASS_SPOOL "/var/lib/keishi/break-glass.spool"
 #define KEISHI_JOURNAL_SOCKET    "/run/systemd/journal.keishi/socket"
 #define KEISHI_USERS_DIR         "/run/systemd/users" /* logind: a file per uid that has sessions or lingers */
+#define KEISHI_NOTICE_DIR        "/run/keishi/notice" /* a file per uid: what its terminals are told */
 #define KEISHI_LIBEXEC_DIR       "/usr/libexec/keishi"
 #define KEISHI_PAM_DIR           "/etc/pam.d"
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""review.py SOURCE_ROOT BUILD, or measure(top, build): `keishictl access review` over 100,000 designations, with a million entries in the trail. The last line is one line of JSON.
+"""rights-review.py SOURCE_ROOT BUILD, or measure(top, build): `keishictl access review` over 100,000 designations, with a million entries in the trail. The last line is one line of JSON.
 
 The agent, the bus and keishictl are the real ones (tests/pam); polkit is a double that says yes. What is measured is keishictl's wall time, from its start to
 the last byte of JSON, the agent's CPU in it."""
