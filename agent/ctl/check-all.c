@@ -2,8 +2,10 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "ctl/check.h"
+#include "ctl/encoding.h"
 #include "ctl/table.h"
 #include "util/csv.h"
 #include "util/json.h"
@@ -15,11 +17,14 @@
 /* Requests of one call: the agent does nothing else while it judges them (CheckAll, org.keishi1(5)). */
 #define BATCH     1000u
 #define READ_SIZE 65536u
+#define CELL_ROOM 1024u
 
 typedef struct Batch {
         Ctl *ctl;
         const char *path;
         const uint64_t *at; /* or NULL */
+        Encoding encoding;
+        Codec *codec;
         json_object *requests, *lines;
         json_object *verdicts; /* of all */
         unsigned refused;
@@ -71,7 +76,9 @@ static ExitCode wrong(const Batch *b, uint64_t line, size_t cell, const char *te
 static ExitCode take_record(Batch *b, const CsvReader *c) {
         static const char *const names[] = { "user", "terminal", "service" };
         _cleanup_json_ json_object *request = NULL;
+        char decoded[CELL_ROOM];
         json_object *line;
+        size_t at;
 
         if (c->n_cells == 1 && !*csv_cell(c, 0))
                 return CTL_DONE; /* a blank line */
@@ -83,8 +90,12 @@ static ExitCode take_record(Batch *b, const CsvReader *c) {
         for (size_t i = 0; i < c->n_cells; i++) {
                 const char *text = csv_plain(csv_cell(c, i));
 
-                if (!utf8_valid(text, strlen(text)))
-                        return wrong(b, c->cells[i].line, i, text, _("not UTF-8"));
+                if (b->encoding == ENCODING_CP932 && text_beyond_ascii(text, strlen(text))) {
+                        if (codec_decode(b->codec, text, strlen(text), decoded, sizeof(decoded), &at) < 0)
+                                return wrong(b, c->cells[i].line, i, text, _("neither UTF-8 nor CP932"));
+                        text = decoded;
+                } else if (!utf8_valid(text, strlen(text)))
+                        return wrong(b, c->cells[i].line, i, text, _("neither UTF-8 nor CP932"));
                 if (i == 0 && !account_valid(text))
                         return wrong(b, c->cells[i].line, i, text, _("not the name of an account"));
                 if (*text && json_set_string(request, names[i], text) < 0)
@@ -125,6 +136,7 @@ static ExitCode take(Batch *b, CsvReader *c, CsvResult result) {
 static ExitCode read_all(Batch *b, int fd, CsvReader *c, char *buffer) {
         bool first = true;
         CsvResult result;
+        struct stat st;
         ExitCode code;
         ssize_t n;
 
@@ -140,9 +152,16 @@ static ExitCode read_all(Batch *b, int fd, CsvReader *c, char *buffer) {
                 if (n == 0)
                         break;
                 size = (size_t)n;
-                if (first && size >= 3 && memcmp(data, "\xef\xbb\xbf", 3) == 0) {
+                if (first && size >= 3 && memcmp(data, ENCODING_BOM, 3) == 0) {
+                        b->encoding = ENCODING_UTF8;
                         data += 3;
                         size -= 3;
+                } else if (first) {
+                        bool regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+                        int r = encoding_find(fd, data, size, regular, &b->encoding);
+
+                        if (r < 0)
+                                return ctl_error(b->ctl, CTL_FAILED, "%s: %s", b->path, strerror(-r));
                 }
                 first = false;
                 while ((result = csv_read(c, &data, &size)) != CSV_MORE) {
@@ -198,7 +217,9 @@ ExitCode check_all(Ctl *ctl, const char *path, const uint64_t *at) {
         b.requests = json_object_new_array();
         b.lines = json_object_new_array();
         b.verdicts = json_object_new_array();
-        if (c && buffer && b.requests && b.lines && b.verdicts) {
+        if (codec_new(&b.codec) < 0)
+                b.codec = NULL;
+        if (c && buffer && b.codec && b.requests && b.lines && b.verdicts) {
                 csv_init(c);
                 code = read_all(&b, fd, c, buffer);
                 if (code == CTL_DONE)
@@ -208,5 +229,6 @@ ExitCode check_all(Ctl *ctl, const char *path, const uint64_t *at) {
         json_object_put(b.requests);
         json_object_put(b.lines);
         json_object_put(b.verdicts);
+        codec_free(b.codec);
         return code == CTL_DONE && b.refused > 0 ? CTL_REFUSED : code;
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <iconv.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "util/text.h"
 
@@ -110,4 +111,59 @@ bool text_beyond_ascii(const char *text, size_t size) {
                 if ((unsigned char)text[i] >= 0x80)
                         return true;
         return false;
+}
+
+/* Whether bytes are UTF-8, a character cut off at the end apart (*ret_rest). */
+static bool is_utf8(const char *data, size_t size, size_t *ret_rest) {
+        uint32_t c;
+
+        while (size > 0) {
+                size_t n = utf8_decode(data, size, &c);
+
+                if (n == 0) {
+                        unsigned char first = (unsigned char)*data;
+                        size_t wanted = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc2 ? 2 : 0;
+
+                        if (size >= wanted)
+                                return false;
+                        for (size_t i = 1; i < size; i++)
+                                if (((unsigned char)data[i] & 0xc0) != 0x80)
+                                        return false;
+                        break;
+                }
+                data += n;
+                size -= n;
+        }
+        *ret_rest = size;
+        return true;
+}
+
+int encoding_find(int fd, const char *first, size_t size, bool whole, Encoding *ret) {
+        enum { PIECE = 65536 };
+        _cleanup_free_ char *buffer = NULL;
+        size_t rest = 0;
+        ssize_t n;
+
+        if (!is_utf8(first, size, &rest)) {
+                *ret = ENCODING_CP932;
+                return 0;
+        }
+        buffer = whole ? malloc(PIECE) : NULL;
+        if (whole && !buffer)
+                return -ENOMEM;
+        for (off_t at = (off_t)(size - rest); whole; at += n - (ssize_t)rest) {
+                do
+                        n = pread(fd, buffer, PIECE, at);
+                while (n < 0 && errno == EINTR);
+                if (n < 0)
+                        return -errno;
+                if (n == 0)
+                        break;
+                if (!is_utf8(buffer, (size_t)n, &rest) || rest == (size_t)n) {
+                        *ret = ENCODING_CP932;
+                        return 0;
+                }
+        }
+        *ret = ENCODING_UTF8;
+        return 0;
 }

@@ -18,6 +18,11 @@ typedef enum Encoding {
 
 Encoding encoding_from_string(const char *s);
 
+/* ENCODING_UTF8 when all of a file is, else ENCODING_CP932. `first` are its first bytes, read already; the rest is
+ * looked at when `fd` can be read twice (`whole`), from its beginning on and without moving it. A negative errno of
+ * reading. */
+int encoding_find(int fd, const char *first, size_t size, bool whole, Encoding *ret);
+
 #define ENCODING_BOM "\xef\xbb\xbf"
 
 /* CP932 to UTF-8 and back. */

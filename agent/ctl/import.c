@@ -461,63 +461,6 @@ static ssize_t read_some(int fd, char *buffer, size_t size) {
         return n;
 }
 
-/* Whether bytes are UTF-8, a character cut off at the end apart (*ret_rest). */
-static bool is_utf8(const char *data, size_t size, size_t *ret_rest) {
-        uint32_t c;
-
-        while (size > 0) {
-                size_t n = utf8_decode(data, size, &c);
-
-                if (n == 0) {
-                        unsigned char first = (unsigned char)*data;
-                        size_t wanted = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc2 ? 2 : 0;
-
-                        if (size >= wanted)
-                                return false;
-                        for (size_t i = 1; i < size; i++)
-                                if (((unsigned char)data[i] & 0xc0) != 0x80)
-                                        return false;
-                        break;
-                }
-                data += n;
-                size -= n;
-        }
-        *ret_rest = size;
-        return true;
-}
-
-/* Looks through the whole file, when it can be read twice; else at its first piece. */
-static ExitCode find_encoding(Reading *r, int fd, const char *first, size_t first_size, bool again) {
-        _cleanup_free_ char *buffer = NULL;
-        size_t rest = 0;
-
-        r->encoding = ENCODING_UTF8;
-        if (!is_utf8(first, first_size, &rest)) {
-                r->encoding = ENCODING_CP932;
-                return CTL_DONE;
-        }
-        if (!again)
-                return CTL_DONE;
-        buffer = malloc(READ_SIZE);
-        if (!buffer)
-                return ctl_oom(r->ctl);
-        for (off_t at = (off_t)(first_size - rest);;) {
-                ssize_t n = pread(fd, buffer, READ_SIZE, at);
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return ctl_error(r->ctl, CTL_FAILED, "%s: %s", r->path, strerror(errno));
-                if (n == 0)
-                        return CTL_DONE;
-                if (!is_utf8(buffer, (size_t)n, &rest) || rest == (size_t)n) {
-                        r->encoding = ENCODING_CP932;
-                        return CTL_DONE;
-                }
-                at += n - (ssize_t)rest;
-        }
-}
-
 static ExitCode feed(Reading *r, const char *data, size_t size) {
         while (!too_many_errors(r)) {
                 CsvResult result = csv_read(&r->csv, &data, &size);
@@ -556,10 +499,14 @@ static ExitCode read_file(Reading *r, int fd, bool regular) {
                         skip = 3;
                         r->encoding = ENCODING_UTF8;
                 }
-                if (first && r->encoding == ENCODING_AUTO)
-                        code = find_encoding(r, fd, buffer, (size_t)n, regular);
+                if (first && r->encoding == ENCODING_AUTO) {
+                        int e = encoding_find(fd, buffer, (size_t)n, regular, &r->encoding);
+
+                        if (e < 0)
+                                return ctl_error(r->ctl, CTL_FAILED, "%s: %s", r->path, strerror(-e));
+                }
                 first = false;
-                if (n == 0 || code != CTL_DONE)
+                if (n == 0)
                         break;
                 r->taken += (uint64_t)n;
                 code = feed(r, buffer + skip, (size_t)n - skip);

@@ -433,6 +433,35 @@ static int undo_all(Harden *h) {
         return r;
 }
 
+/* ---- the trail ---- */
+
+/* What was done, or is about to be; the agent's trail has it when this is CTL_DONE. */
+static ExitCode record(Harden *h, bool undo, const char *result, json_object *steps) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_json_ json_object *o = json_object_new_object();
+
+        if (!o || json_set_string(o, "action", undo ? "undo" : "harden") < 0 ||
+                json_set_string(o, "result", result) < 0 || json_set(o, "steps", json_object_get(steps)) < 0 ||
+                !json_text(o))
+                return ctl_oom(h->ctl);
+        return client_call(h->ctl, &reply, "Hardened", "s", json_text(o));
+}
+
+/* What is about to be opened: an array with what there is to take back. */
+static ExitCode record_undo(Harden *h) {
+        _cleanup_json_ json_object *before = json_object_new_array();
+        ExitCode code;
+
+        if (!before || json_object_array_add(before, json_object_get(h->state)) < 0)
+                return ctl_oom(h->ctl);
+        code = record(h, true, "begun", before);
+        return code == CTL_DONE ? code
+                                : ctl_error(h->ctl, code, "%s",
+                                          _("Nothing was opened: what opens needs its record in the trail first. To "
+                                            "repair a terminal without keishid: systemctl unmask rescue.service "
+                                            "emergency.service."));
+}
+
 ExitCode setup_harden(Ctl *ctl, bool undo) {
         Harden h = { .ctl = ctl, .steps = json_object_new_array() };
         _cleanup_json_ json_object *o = json_object_new_object();
@@ -440,10 +469,13 @@ ExitCode setup_harden(Ctl *ctl, bool undo) {
         int r;
 
         r = h.steps && o ? state_load(&h) : -ENOMEM;
-        if (r == 0 && !undo)
-                code = need_break_glass(&h);
-        if (r == 0 && code == CTL_DONE)
+        if (r == 0)
+                code = undo ? record_undo(&h) : need_break_glass(&h);
+        if (r == 0 && code == CTL_DONE) {
                 r = undo ? undo_all(&h) : close_all(&h);
+                if (record(&h, undo, r < 0 || h.failed ? "failed" : "done", h.steps) != CTL_DONE)
+                        h.failed = true; /* done, but the trail does not know: said, and no success */
+        }
         if (r < 0)
                 code = ctl_error(ctl, CTL_FAILED, "%s: %s", STATE_FILE, strerror(-r));
         else if (code == CTL_DONE) {

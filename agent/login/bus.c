@@ -172,6 +172,8 @@ static const sd_bus_vtable vtable[] = {
                 drift_bus_accept, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("SetupFinished", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, drift_bus_setup_finished,
                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Hardened", SD_BUS_ARGS("s", document), SD_BUS_NO_RESULT, harden_bus_hardened,
+                SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Setup", SD_BUS_ARGS("s", document), SD_BUS_RESULT("s", result), setup_bus_setup,
                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,

@@ -157,12 +157,20 @@ def test_check_all_gives_each_line_the_verdict_that_check_gives(o):
 
 
 @office
+def test_check_all_reads_what_excel_saves_in_cp932(o):
+    o.done(KANRI, "terminal", "add", "①番髙橋の端末", "--unit", "会計課")
+    r = listed(o, "user,terminal\r\nhanako,T01\r\nhanako,①番髙橋の端末\r\n", "--json", encoding="cp932")
+    assert [(v["line"], v["terminal"], v["reason"]) for v in json.loads(r.stdout)] == [(2, "T01", "granted"), (3, "①番髙橋の端末", "default")], r.stdout
+
+
+@office
 def test_check_all_says_where_a_list_is_wrong_and_answers_only_who_holds_a_role(o):
     for text, says in (("hanako,T01\n\"taro,T01", ":2, column 1"), ("hanako,T01,login,x\n", "column 4"), ("hanako,T01\nta ro,T01\n", ":2, column 1, \"ta ro\""), ("hanako,T\x0001\n", "column 2")):
         r = listed(o, text, code=INVALID)
         assert says in r.stderr and r.stdout == "", r
-    r = listed(o, "hanako,端末\n", encoding="cp932", code=INVALID)
-    assert "not UTF-8" in r.stderr, r
+    with open(o.dir + "/neither.csv", "wb") as f:
+        f.write(b"hanako,\x81\x20\xff\n")
+    o.refused(KANRI, "check", "--all", o.dir + "/neither.csv", code=INVALID, says="neither UTF-8 nor CP932")
     listed(o, "hanako,T01\n", who=HANAKO)
     o.refused(KANRI, "check", code=USAGE)
     o.refused(KANRI, "check", TARO, "--all", "x", code=USAGE)
@@ -238,8 +246,11 @@ def test_hardening_closes_says_what_was_there_and_is_undone_exactly(o):
     assert {s["outcome"] for s in again} == {"already", "left"}, again
     text = o.done("root", "setup", "--harden", "--root", o.root)
     assert "break-glass" in text and "--undo" in text and "password_pbkdf2" in text, text
+    entry = last(o, "hardened")
+    assert (entry["KEISHI_DETAIL"], entry["KEISHI_RESULT"], entry["KEISHI_ACCOUNT"]) == ("harden", "done", "root"), entry
     o.done("root", "setup", "--harden", "--undo", "--root", o.root)
     assert tree(o) == before
+    assert [(e["KEISHI_DETAIL"], e["KEISHI_RESULT"]) for e in o.trail(event="hardened")][-2:] == [("undo", "begun"), ("undo", "done")]
     assert not os.path.exists(o.path("var/lib/keishi/harden.json"))
     assert json.loads(o.done("root", "setup", "--harden", "--undo", "--root", o.root, "--json"))["steps"] == []
 
@@ -254,6 +265,19 @@ def test_hardening_leaves_a_unit_of_the_administrator_alone_and_fails(o):
     with open(o.path("etc/systemd/system/rescue.service")) as f:
         assert "ExecStart" in f.read()
     assert states(o)["sysrq"] == "held"  # the rest is done all the same
+
+
+@office
+def test_hardening_is_not_undone_while_nothing_can_record_it(o):
+    machine(o)
+    o.write("etc/keishi/break-glass", "soto\n")
+    o.done("root", "setup", "--harden", "--root", o.root)
+    closed = tree(o)
+    o.stop_agent()
+    o.refused("root", "setup", "--harden", "--undo", "--root", o.root, code=UNAVAILABLE, says="systemctl unmask")
+    assert tree(o) == closed
+    r = o.ctl("root", "setup", "--harden", "--root", o.root)
+    assert r.returncode == FAILED and "keishid is not running" in r.stderr, r  # closed all the same, and said that nothing recorded it
 
 
 if __name__ == "__main__":
