@@ -30,6 +30,14 @@ typedef enum OnDrift {
         ON_DRIFT_CLOSE, /* logins, su and sudo of those who may not accept it are refused */
 } OnDrift;
 
+/* What a second session of a person on this terminal does (R6). */
+typedef enum OnSecondLogin {
+        ON_SECOND_LOGIN_ALLOW,
+        ON_SECOND_LOGIN_RECORD,
+        ON_SECOND_LOGIN_REFUSE,
+        _ON_SECOND_LOGIN_MAX,
+} OnSecondLogin;
+
 typedef struct Config {
         char *locale;                 /* [Agent] Locale=ja_JP.UTF-8: for callers that bring none */
         uint64_t transaction_usec;    /* [Agent] TransactionTimeoutSec=120: one PAM call, from BEGIN to RESULT */
@@ -49,12 +57,13 @@ typedef struct Config {
         uint64_t clock_jump_usec; /* [Clock] JumpMaxSec=600: CLOCK_REALTIME against CLOCK_BOOTTIME while running */
         uint64_t clock_off_usec;  /* [Clock] OffMaxSec=7776000: ahead of the last trail at start */
 
-        uint64_t staff_uid_min;       /* [Policy] StaffUidMin=1000: accounts below are system accounts */
-        uint64_t observe;             /* [Policy] Mode=enforce: 1 for observe */
-        uint64_t observe_until;       /* [Policy] ObserveUntil=1970-01-01: the last day of it, as 19700101 */
-        OnDrift on_drift;             /* [Policy] OnDrift=record|close */
-        uint64_t notice_usec;         /* [Sessions] NoticeSec=250ms: between telling a user and ending them */
-        char *role_groups[_ROLE_MAX]; /* [Roles] SystemManager=keishi-system-manager … NSS groups */
+        uint64_t staff_uid_min;        /* [Policy] StaffUidMin=1000: accounts below are system accounts */
+        uint64_t observe;              /* [Policy] Mode=enforce: 1 for observe */
+        uint64_t observe_until;        /* [Policy] ObserveUntil=1970-01-01: the last day of it, as 19700101 */
+        OnDrift on_drift;              /* [Policy] OnDrift=record|close */
+        OnSecondLogin on_second_login; /* [Sessions] OnSecondLogin=allow|record|refuse */
+        uint64_t notice_usec;          /* [Sessions] NoticeSec=250ms: between telling a user and ending them */
+        char *role_groups[_ROLE_MAX];  /* [Roles] SystemManager=keishi-system-manager … NSS groups */
 
         /* [Factors] Default=password; Console=, Locker=, Admin=, Remote=, Self=: per family; alternatives separated by
          * commas, factors of one by spaces */

@@ -51,6 +51,8 @@ static const ConfigKey keys[] = {
         { "Policy", "ObserveUntil", KEY_DAY, 0, 0, "1970-01-01", offsetof(Config, observe_until), _FAMILY_INVALID },
         { "Policy", "OnDrift", KEY_ON_DRIFT, 0, 0, "record", offsetof(Config, on_drift), _FAMILY_INVALID },
 
+        { "Sessions", "OnSecondLogin", KEY_ON_SECOND_LOGIN, 0, 0, "record", offsetof(Config, on_second_login),
+                _FAMILY_INVALID },
         DURATION("Sessions", "NoticeSec", notice_usec, 0, 5 * SEC, "250ms"),
 
         GROUP("SystemManager", ROLE_SYSTEM_MANAGER, "keishi-system-manager"),
@@ -158,6 +160,21 @@ static int set_on_drift(const ConfigKey *key, const char *value, Config *c, char
                 return refuse(ret_error, "%s=%s is neither record nor close", key->name, value);
         c->on_drift = strcmp(value, "close") == 0 ? ON_DRIFT_CLOSE : ON_DRIFT_RECORD;
         return 0;
+}
+
+static int set_on_second_login(const ConfigKey *key, const char *value, Config *c, char **ret_error) {
+        static const char *const names[_ON_SECOND_LOGIN_MAX] = {
+                [ON_SECOND_LOGIN_ALLOW] = "allow",
+                [ON_SECOND_LOGIN_RECORD] = "record",
+                [ON_SECOND_LOGIN_REFUSE] = "refuse",
+        };
+
+        for (OnSecondLogin i = 0; i < _ON_SECOND_LOGIN_MAX; i++)
+                if (strcmp(names[i], value) == 0) {
+                        c->on_second_login = i;
+                        return 0;
+                }
+        return refuse(ret_error, "%s=%s is neither allow nor record nor refuse", key->name, value);
 }
 
 static int set_string(const ConfigKey *key, const char *value, Config *c) {
@@ -296,6 +313,8 @@ int config_key_set(const ConfigKey *key, const char *value, Config *c, char **re
                 return set_duration(key, value, c, ret_error);
         case KEY_ON_DRIFT:
                 return set_on_drift(key, value, c, ret_error);
+        case KEY_ON_SECOND_LOGIN:
+                return set_on_second_login(key, value, c, ret_error);
         case KEY_LOCALE:
                 return set_locale(key, value, c, ret_error);
         case KEY_GROUP:

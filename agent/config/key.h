@@ -7,14 +7,15 @@
  * file that the package ships. */
 
 typedef enum KeyType {
-        KEY_UINT,     /* a decimal number */
-        KEY_DURATION, /* seconds, or a number with ms, s, min, h, d or w; limits in microseconds */
-        KEY_LOCALE,   /* the name of a locale */
-        KEY_ON_DRIFT, /* record or close */
-        KEY_GROUP,    /* the name of an NSS group */
-        KEY_MODE,     /* enforce or observe */
-        KEY_DAY,      /* a day, 2026-12-31 */
-        KEY_FACTORS,  /* alternatives separated by commas, the factors of one by spaces */
+        KEY_UINT,            /* a decimal number */
+        KEY_DURATION,        /* seconds, or a number with ms, s, min, h, d or w; limits in microseconds */
+        KEY_LOCALE,          /* the name of a locale */
+        KEY_ON_DRIFT,        /* record or close */
+        KEY_ON_SECOND_LOGIN, /* allow, record or refuse */
+        KEY_GROUP,           /* the name of an NSS group */
+        KEY_MODE,            /* enforce or observe */
+        KEY_DAY,             /* a day, 2026-12-31 */
+        KEY_FACTORS,         /* alternatives separated by commas, the factors of one by spaces */
         _KEY_TYPE_MAX,
 } KeyType;
 

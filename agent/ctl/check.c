@@ -37,6 +37,7 @@ static const struct {
         { "expired", N_("designated, but no longer or not yet") },
         { "target", N_("this account may not be acted as") },
         { "class", N_("the class or the external line of the terminal forbids this business") },
+        { "second-login", N_("the person has a session open on this terminal already") },
         { "drift", N_("the configuration of the terminal changed, and nobody has accepted it yet") },
 };
 

@@ -46,6 +46,9 @@ const char *reason_text(Reason r) {
                 return N_("The configuration of this terminal was changed. It is closed until a system manager has "
                           "looked "
                           "at it; tell them.");
+        case REASON_SECOND_LOGIN:
+                return N_(
+                        "You have a session open on this terminal already. End it first, or ask your system manager.");
         case REASON_GRANTED:
         case _REASON_MAX:
                 break;
@@ -107,6 +110,12 @@ void transaction_say_mode(Transaction *t) {
         transaction_send_text(t, MESSAGE_INFORM, text);
 }
 
+const Session *transaction_other_session(const Transaction *t, const FactsData *d) {
+        if (t->stage != STAGE_SESSION_OPEN)
+                return NULL;
+        return session_list_find(t->context->sessions, t->person ? t->person : d->user.person, t->user);
+}
+
 int transaction_judge(Transaction *t, bool authenticated, FactsData *ret_data, Verdict *ret) {
         bool admin = t->family == FAMILY_ADMIN;
         FactsQuery q = {
@@ -138,6 +147,8 @@ int transaction_judge(Transaction *t, bool authenticated, FactsData *ret_data, V
                 return r;
         r = facts_collect(ret_data, registry, t->context->config, &q);
         if (r == 0) {
+                ret_data->facts.second_login = t->context->config->on_second_login == ON_SECOND_LOGIN_REFUSE &&
+                                               transaction_other_session(t, ret_data);
                 r = facts_judge(ret_data, registry, ret);
                 if (r != 0)
                         facts_done(ret_data);

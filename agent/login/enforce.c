@@ -148,7 +148,7 @@ static int on_notice_over(sd_event_source *s, uint64_t usec, void *userdata) {
 
 /* Tells the user, and ends what they have, at once or a moment later. */
 static void start_ending(Enforcer *e, uid_t uid, Reason reason) {
-        uint64_t wait = e->c.config->notice_usec;
+        uint64_t wait;
         Ending *n = calloc(1, sizeof(*n));
 
         if (!n)
@@ -157,7 +157,9 @@ static void start_ending(Enforcer *e, uid_t uid, Reason reason) {
         n->uid = uid;
         n->next = e->endings;
         e->endings = n;
-        notice_send(e->c.bus ? e->c.bus(e->c.userdata) : NULL, e->c.config, e->notice_dir, uid, reason);
+        wait = notice_send(e->c.bus ? e->c.bus(e->c.userdata) : NULL, e->c.config, e->notice_dir, uid, reason)
+                       ? e->c.config->notice_usec
+                       : 0;
         if (wait == 0 || sd_event_add_time_relative(
                                  e->c.event, &n->notice, CLOCK_BOOTTIME, wait, USEC_PER_MSEC, on_notice_over, n) < 0)
                 end_now(n);

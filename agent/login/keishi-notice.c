@@ -70,12 +70,13 @@ static int open_tty(const Line *l, uid_t owner) {
         return TAKE_FD(fd);
 }
 
-static void say(const Line *l, uid_t owner) {
+/* `prompt` is what stood there before, and is to stand below the text again. */
+static void say(const Line *l, uid_t owner, const char *prompt) {
         _cleanup_close_ int fd = open_tty(l, owner);
-        char text[1200];
+        char text[1400];
         int n;
 
-        n = snprintf(text, sizeof(text), "\r\n\a\r\n%s\r\n\r\n", l->text);
+        n = snprintf(text, sizeof(text), "\r\n\a\r\n%s\r\n\r\n%s", l->text, prompt);
         if (fd >= 0 && n > 0 && (size_t)n < sizeof(text) && write(fd, text, (size_t)n) < 0)
                 return; /* stopped or hung up: nobody reads there */
 }
@@ -94,6 +95,7 @@ static void pause_once(void) {
 
 /* getty takes the terminal back from the user and gives it to root. */
 static void say_again(const Line *l) {
+        char host[65] = "", prompt[80];
         unsigned round = 0;
 
         while (!owned_by(l, 0)) {
@@ -103,7 +105,9 @@ static void say_again(const Line *l) {
         }
         for (round = 0; round < SETTLE_ROUNDS; round++)
                 pause_once();
-        say(l, 0);
+        (void)gethostname(host, sizeof(host) - 1);
+        (void)snprintf(prompt, sizeof(prompt), "%s login: ", host);
+        say(l, 0, prompt);
 }
 
 static size_t parse(char *text, Line *ret) {
@@ -136,7 +140,7 @@ int main(int argc, char **argv) {
         text[size] = '\0';
         n = parse(text, lines);
         for (size_t i = 0; i < n; i++)
-                say(&lines[i], (uid_t)uid);
+                say(&lines[i], (uid_t)uid, "");
         for (size_t i = 0; i < n; i++)
                 if (lines[i].console)
                         say_again(&lines[i]);

@@ -14,6 +14,7 @@
 /* Lines "TTY<tab>TEXT", of which keishi-notice takes this much at most. */
 #define NOTICE_TEXT_MAX 8192u
 
-/* Has the user told, on each terminal of theirs that logind knows. `directory` is KEISHI_NOTICE_DIR, perhaps with a
- * root prefix; it is made when it is not there. */
-void notice_send(sd_bus *bus, const Config *config, const char *directory, uid_t uid, Reason reason);
+/* Has the user told, on each terminal of theirs that logind knows. Whether a moment to read is worth while: one of them
+ * is a pseudoterminal, which is gone with the session; a virtual terminal says it again at its next prompt. `directory`
+ * is KEISHI_NOTICE_DIR, perhaps with a root prefix; it is made when it is not there. */
+bool notice_send(sd_bus *bus, const Config *config, const char *directory, uid_t uid, Reason reason);

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <systemd/sd-id128.h>
 
+#include "login/service.h"
+
 typedef struct Watch {
         Session session;
         SessionList *list;
@@ -331,6 +333,24 @@ bool session_close(SessionList *l, const char *service, const Peer *peer) {
 
 size_t session_count(const SessionList *l) {
         return l->n;
+}
+
+static bool is_own(const Session *s) {
+        const Service *service = s->service ? service_find(s->service) : NULL;
+
+        return service && (service->family == FAMILY_CONSOLE || service->family == FAMILY_REMOTE);
+}
+
+const Session *session_list_find(const SessionList *l, const char *person, const char *account) {
+        for (Watch *w = l->first; w; w = w->next) {
+                const Session *s = &w->session;
+                bool same = person && s->person ? strcmp(person, s->person) == 0
+                                                : account && s->account && strcmp(account, s->account) == 0;
+
+                if (same && is_own(s))
+                        return s;
+        }
+        return NULL;
 }
 
 void session_list_each(const SessionList *l, void (*fn)(const Session *s, void *userdata), void *userdata) {

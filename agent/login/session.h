@@ -39,5 +39,8 @@ int session_open(SessionList *l, Session *s, uint64_t now_usec, Event *entry);
  * whatever happens. Whether there was one. */
 bool session_close(SessionList *l, const char *service, const Peer *peer);
 size_t session_count(const SessionList *l);
+/* An open session of the person, or of the account when the person is not known (NULL), at the console or from another
+ * machine; NULL when there is none. Valid until the loop runs again. */
+const Session *session_list_find(const SessionList *l, const char *person, const char *account);
 /* Shows each open one. */
 void session_list_each(const SessionList *l, void (*fn)(const Session *s, void *userdata), void *userdata);

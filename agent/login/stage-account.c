@@ -114,10 +114,23 @@ static bool target_is_known(const Transaction *t, const Proof *p) {
         return same(p->target, t->user) || (t->service->actor_is_ruser && same(p->target, t->actor));
 }
 
+/* Noticed, and let in all the same (R6). The entry about the session itself is durable before this one. */
+static void record_second(Transaction *t, const FactsData *d, const Verdict *v, const Session *other) {
+        _cleanup_(event_free_p) Event *e = transaction_event(t, EVENT_SECOND_LOGIN, d, v);
+
+        if (!e)
+                return;
+        event_set(e, FIELD_SESSION, other->id);
+        event_setf(e, FIELD_DETAIL, "open already: %s on %s, from %s", other->service,
+                other->tty ? other->tty : "no tty", other->origin ? other->origin : "local");
+        trail_record_closing(t->context->trail, e);
+}
+
 void session_open_start(Transaction *t) {
         _cleanup_(facts_done) FactsData d = {};
         _cleanup_(event_free_p) Event *e = NULL;
         _cleanup_(session_done) Session s = {};
+        const Session *other;
         bool authenticated;
         Verdict v;
         Proof *p;
@@ -153,6 +166,9 @@ void session_open_start(Transaction *t) {
         const char *person = t->person ? t->person : d.user.person, *name = t->person ? t->name : d.user.name;
         const char *origin = t->remote ? (t->rhost ? t->rhost : "remote") : "local";
 
+        other = t->family == FAMILY_CONSOLE || t->family == FAMILY_REMOTE ? transaction_other_session(t, &d) : NULL;
+        if (other && t->context->config->on_second_login != ON_SECOND_LOGIN_ALLOW)
+                record_second(t, &d, &v, other);
         s.process = t->peer.process;
         if (!account || !copy(&s.account, account) || !copy(&s.service, t->service_name) || !copy(&s.origin, origin) ||
                 !copy(&s.person, person) || !copy(&s.name, name) ||

@@ -97,6 +97,8 @@ void password_start(Transaction *t);
 /* describe.c */
 /* Collects facts and judges; r as facts_judge(). *ret_data is to be freed by facts_done(). */
 int transaction_judge(Transaction *t, bool authenticated, FactsData *ret_data, Verdict *ret);
+/* Another session that the person has open here, when one is being opened; NULL when there is none. */
+const Session *transaction_other_session(const Transaction *t, const FactsData *d);
 /* granted, refused, or would-refuse: what a trail says of a verdict. */
 const char *verdict_result(const Verdict *v);
 /* Tells the person what will be refused once the terminal no longer only observes; nothing for other verdicts. */

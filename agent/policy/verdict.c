@@ -194,6 +194,11 @@ static bool opens(Family family) {
         return family == FAMILY_CONSOLE || family == FAMILY_ADMIN || family == FAMILY_REMOTE;
 }
 
+/* Whether it is a session of its own: greeters that unlock one that is open go through the auth and account stages. */
+static bool opens_session(Family family) {
+        return family == FAMILY_CONSOLE || family == FAMILY_REMOTE;
+}
+
 Next verdict_begin(Verdict *v, const Facts *f) {
         *v = (Verdict){ .reason = REASON_DEFAULT, .rule = "default" };
 
@@ -224,6 +229,12 @@ Next verdict_begin(Verdict *v, const Facts *f) {
         if (f->drift && opens(f->family)) {
                 v->reason = REASON_DRIFT;
                 snprintf(v->rule, sizeof(v->rule), "policy:OnDrift");
+                return VERDICT_DONE;
+        }
+
+        if (f->second_login && f->stage == STAGE_SESSION_OPEN && opens_session(f->family)) {
+                v->reason = REASON_SECOND_LOGIN;
+                snprintf(v->rule, sizeof(v->rule), "policy:OnSecondLogin");
                 return VERDICT_DONE;
         }
 

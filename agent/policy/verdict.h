@@ -51,6 +51,7 @@ typedef enum Reason {
         REASON_TARGET,            /* the target of su, sudo or polkit may not be acted as */
         REASON_CLASS,             /* the terminal's class or external line forbids this business (R12) */
         REASON_DRIFT,             /* configuration or PAM stack changed, and the policy closes until that is accepted */
+        REASON_SECOND_LOGIN,      /* the person has a session open here already, and the policy refuses a second (R6) */
         _REASON_MAX,
 } Reason;
 
@@ -74,6 +75,7 @@ typedef struct Facts {
         bool retired;
         const char *restriction; /* uuid of the restriction in force, else NULL */
         const char *unit;        /* 所属; NULL when not registered */
+        bool second_login;       /* the person has a session open here, and the policy refuses another */
 
         /* FAMILY_ADMIN: the account acted as; NULL otherwise, and in the auth stage of services that tell it later only
          * (sudo) */

@@ -40,7 +40,8 @@
         X(CONFIG_DRIFT, "config-drift", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e40", 4, "a file of the configuration changed")      \
         X(DRIFT_ACCEPTED, "drift-accepted", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e41", 5, "the configuration as it is was accepted") \
         X(SOFTWARE_CHANGED, "software-changed", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e42", 5, "installed software changed")       \
-        X(HARDENED, "hardened", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e70", 5, "what the terminal rests on was closed or opened")
+        X(HARDENED, "hardened", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e70", 5, "what the terminal rests on was closed or opened")  \
+        X(SECOND_LOGIN, "second-login", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e71", 4, "a person has more than one session open")
 
 typedef enum EventKind {
 #define X(kind, name, id, priority, message) EVENT_##kind,

@@ -499,6 +499,26 @@ CHANGE(external_line_allowed) {
         c->external_ok = true;
 }
 
+CHANGE(second_login) {
+        f->stage = STAGE_SESSION_OPEN;
+        f->second_login = true;
+}
+CHANGE(second_login_from_afar) {
+        second_login(f, c);
+        f->family = FAMILY_REMOTE;
+        f->remote = true;
+}
+CHANGE(second_login_and_account_stage) {
+        f->second_login = true;
+}
+CHANGE(second_login_and_su) {
+        su(f, c);
+        second_login(f, c);
+}
+CHANGE(second_login_and_a_restriction) {
+        second_login(f, c);
+        f->restriction = "r-1";
+}
 CHANGE(drift) {
         f->drift = true;
 }
@@ -646,6 +666,11 @@ static const Case cases[] = {
         { "terminal on an external line", external_line, REASON_CLASS, DESIGNATION },
         { "terminal on an external line, allowed", external_line_allowed, REASON_GRANTED, DESIGNATION },
 
+        { "second session", second_login, REASON_SECOND_LOGIN, "policy:OnSecondLogin" },
+        { "second session from afar", second_login_from_afar, REASON_SECOND_LOGIN, "policy:OnSecondLogin" },
+        { "session open and the screen unlocked", second_login_and_account_stage, REASON_GRANTED, DESIGNATION },
+        { "session open and su", second_login_and_su, REASON_GRANTED, DESIGNATION },
+        { "second session of a restricted user", second_login_and_a_restriction, REASON_RESTRICTED, "restriction:r-1" },
         { "changed configuration", drift, REASON_DRIFT, "policy:OnDrift" },
         { "changed configuration, unlocking", drift_and_a_locker, REASON_GRANTED, DESIGNATION },
         { "changed configuration and a restriction", drift_and_a_restriction, REASON_RESTRICTED, "restriction:r-1" },
