@@ -35,6 +35,7 @@ static const struct {
         [FACTOR_ITEM_SAMPLE] = { FORM_NUMBER, 1, _SAMPLE_MAX - 1 },
         [FACTOR_ITEM_REMAINING] = { FORM_NUMBER, 0, 255 },
         [FACTOR_ITEM_TEMPLATE] = { FORM_BYTES, 1, 255 },
+        [FACTOR_ITEM_ALGORITHM] = { FORM_NUMBER, 1, _CARD_ALGORITHM_MAX - 1 },
 };
 
 static const char *const operations[_FACTOR_OPERATION_MAX] = {
@@ -71,6 +72,7 @@ static const char *const statuses[_FACTOR_STATUS_MAX] = {
         [FACTOR_MISBEHAVED] = "misbehaved",
         [FACTOR_MALFORMED] = "malformed",
         [FACTOR_INTERNAL] = "internal",
+        [FACTOR_MUTE] = "mute",
 };
 
 const char *factor_operation_to_string(FactorOperation o) {
@@ -117,6 +119,16 @@ void frame_add_text(Frame *f, FactorItem item, const char *text) {
 
 void frame_add_uint(Frame *f, FactorItem item, uint32_t value) {
         frame_add(f, item, &value, sizeof(value));
+}
+
+size_t frame_room(const Frame *f) {
+        return sizeof(f->bytes) - f->size;
+}
+
+void frame_set(Frame *f, unsigned what) {
+        uint16_t w = (uint16_t)what;
+
+        memcpy(f->bytes + offsetof(FrameHeader, what), &w, sizeof(w));
 }
 
 void frame_done(Frame *f) {

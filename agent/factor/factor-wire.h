@@ -26,6 +26,15 @@
 #define FACTOR_PIN_MAX         64u
 #define FACTOR_CREDENTIAL_MAX  1024u /* bytes of a FIDO credential id */
 
+/* The programs, in libexecdir. Two, since what keys need (libfido2, libcrypto) more than doubles the start of what
+ * cards need, and since neither needs the other's way out: cards reach pcscd's socket, keys only their descriptors. */
+#define FACTOR_PROGRAM_CARD "keishi-factor"     /* FACTOR_CARD_…, FACTOR_WATCH */
+#define FACTOR_PROGRAM_KEY  "keishi-factor-key" /* FACTOR_KEY_… */
+
+/* When a worker at the latest has answered by itself; keishid's own time limit is somewhat longer. */
+#define FACTOR_CARD_FIND_SEC 8u
+#define FACTOR_CARD_SIGN_SEC 12u
+
 typedef struct FrameHeader {
         uint16_t magic;
         uint16_t version;
@@ -40,13 +49,15 @@ typedef struct ItemHead {
 
 typedef enum FactorOperation {
         /* Readers, what lies in each, and what can be read of it without a PIN: in one go, since a login waits for it.
-         * Reply: READER, CARD (a CardState), for each application on it APPLICATION, TRIES (absent: the card does not
-         * say), CERTIFICATE (DER; absent: none, or longer than FACTOR_CERTIFICATE_MAX, then TOO_LONG). */
+         * READER (optional): only that one. Reply: READER, CARD (a CardState), for each application on it APPLICATION,
+         * TRIES (absent: the card does not say), CERTIFICATE (one DER object of definite length; absent: none, or
+         * longer than FACTOR_CERTIFICATE_MAX, then TOO_LONG). FACTOR_OK as soon as there is a reader. */
         FACTOR_CARD_FIND = 1,
-        /* READER, APPLICATION, PIN, DIGEST (SHA-256, 32 bytes) → SIGNATURE (raw; ECDSA as DER). The worker reads the
-         * tries left before it presents the PIN and presents it once. Reply of a wrong PIN: TRIES. TRIES in the
-         * request: how many keishid told the person there were; fewer on the card now: FACTOR_CHANGED, nothing was
-         * tried. */
+        /* READER, APPLICATION, ALGORITHM (of the enrolled key), PIN, DIGEST (SHA-256, 32 bytes) → SIGNATURE (raw; ECDSA
+         * as DER). The worker reads the tries left before it presents the PIN and presents it once. Reply of a wrong
+         * PIN: TRIES. TRIES in the request: how many keishid told the person there were; fewer on the card now, or a
+         * card that does not say: FACTOR_CHANGED, with the TRIES now; nothing was tried. A card without that
+         * application: FACTOR_CHANGED too. However it ends, the card is reset: no PIN stays presented. */
         FACTOR_CARD_SIGN,
 
         /* Keys: one descriptor per hidraw node, in the order of the replies' KEY items.
@@ -82,8 +93,8 @@ typedef enum FactorStatus {
         FACTOR_NO_CARD,
         FACTOR_NO_KEY,  /* none of the keys has the credential, or there is none */
         FACTOR_REMOVED, /* card, reader or key left midway */
-        FACTOR_WRONG,   /* PIN or finger; TRIES says how many are left */
-        FACTOR_BLOCKED, /* by its own counter */
+        FACTOR_WRONG,   /* PIN or finger; TRIES says how many are left: 0, this was the last */
+        FACTOR_BLOCKED, /* by its own counter, before anything was tried */
         FACTOR_CHANGED, /* not what keishid was told before: nothing was tried */
         FACTOR_BUSY,    /* somebody else holds it */
         FACTOR_TIMEOUT, /* nobody touched it */
@@ -95,6 +106,7 @@ typedef enum FactorStatus {
         FACTOR_MISBEHAVED,  /* answers that no specification allows */
         FACTOR_MALFORMED,   /* the request itself */
         FACTOR_INTERNAL,    /* the worker lacks memory, a library, a right */
+        FACTOR_MUTE,        /* something lies in the reader and does not answer: upside down, dirty, no chip */
         _FACTOR_STATUS_MAX,
 } FactorStatus;
 
@@ -124,14 +136,16 @@ typedef enum FactorItem {
         FACTOR_ITEM_SAMPLE,      /* uint32, SampleHint */
         FACTOR_ITEM_REMAINING,   /* uint32: samples */
         FACTOR_ITEM_TEMPLATE,    /* bytes */
+        FACTOR_ITEM_ALGORITHM,   /* uint32, CardAlgorithm */
         _FACTOR_ITEM_MAX,
 } FactorItem;
 
 typedef enum CardState {
         CARD_ABSENT = 1,
-        CARD_PRESENT, /* applications follow; none: not a card of a kind we know */
-        CARD_MUTE,    /* does not answer, is upside down */
-        CARD_BUSY,    /* held by another program */
+        CARD_PRESENT,    /* applications follow; none: not a card of a kind we know */
+        CARD_MUTE,       /* does not answer, is upside down */
+        CARD_BUSY,       /* held by another program */
+        CARD_MISBEHAVED, /* answers what no specification allows, or too slowly; nothing of it is told */
         _CARD_STATE_MAX,
 } CardState;
 
@@ -141,6 +155,12 @@ typedef enum CardApplication {
         _CARD_APPLICATION_MAX,
 } CardApplication;
 const char *card_application_to_string(CardApplication a);
+
+typedef enum CardAlgorithm {
+        CARD_RSA_2048 = 1, /* PKCS#1 v1.5 with SHA-256 */
+        CARD_P256,         /* PIV only */
+        _CARD_ALGORITHM_MAX,
+} CardAlgorithm;
 
 #define KEY_FLAG_UV          (1u << 0) /* built-in user verification is there and set up */
 #define KEY_FLAG_BIO         (1u << 1) /* bioEnroll, by either command */
@@ -179,6 +199,10 @@ void frame_init(Frame *f, unsigned what);
 void frame_add(Frame *f, FactorItem item, const void *value, size_t size);
 void frame_add_text(Frame *f, FactorItem item, const char *text);
 void frame_add_uint(Frame *f, FactorItem item, uint32_t value);
+/* How many more bytes of items fit, their heads counted. */
+size_t frame_room(const Frame *f);
+/* What a frame is, when that is known only after its items: replaces what frame_init() was told. */
+void frame_set(Frame *f, unsigned what);
 /* Wipes it: a request may hold a PIN. */
 void frame_done(Frame *f);
 

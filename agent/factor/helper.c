@@ -3,11 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -354,11 +352,4 @@ Helper *helper_cancel(Helper *h) {
                 }
         helper_answer(h, HELPER_E_DIED, NULL, 0); /* kills; freed when reaped */
         return NULL;
-}
-
-bool helper_dies_with_agent(void) {
-        struct pollfd p = { .fd = HELPER_FD };
-
-        /* In this order: an agent that died before the first has closed its end by the second. */
-        return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && poll(&p, 1, 0) == 0;
 }

@@ -59,3 +59,7 @@ Helper *helper_cancel(Helper *h);
 /* For the helper programs: from here on it dies with the agent. False when the agent is gone already. To be called once
  * the helper has become who it is: the kernel forgets it when ids change (prctl(2)). */
 bool helper_dies_with_agent(void);
+/* For the helper programs that are started as root: from here on it is that system user (or nobody, where there is
+ * none), without further groups, and gains nothing by exec. Reads /etc/passwd itself: NSS modules are other people's
+ * code. */
+int helper_become(const char *user);

@@ -10,7 +10,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #include "factor/helper.h"
@@ -39,30 +38,6 @@ static void reply_add_number(Reply *r, unsigned long long v) {
 
         snprintf(text, sizeof(text), "%llu", v);
         reply_add(r, text);
-}
-
-/* From /etc/passwd itself: getpwnam() would already run NSS modules. */
-static void find_own_ids(uid_t *ret_uid, gid_t *ret_gid) {
-        _cleanup_fclose_ FILE *f = fopen("/etc/passwd", "re");
-
-        *ret_uid = *ret_gid = 65534;
-        for (struct passwd *pw; f && (pw = fgetpwent(f));)
-                if (strcmp(pw->pw_name, LOOKUP_USER) == 0 && pw->pw_uid != 0 && pw->pw_gid != 0) {
-                        *ret_uid = pw->pw_uid;
-                        *ret_gid = pw->pw_gid;
-                }
-}
-
-static int drop_root(void) {
-        uid_t uid;
-        gid_t gid;
-
-        if (geteuid() != 0)
-                return 0;
-        find_own_ids(&uid, &gid);
-        if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
-                return -errno;
-        return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
 }
 
 /* Names of the groups; a gid without a name is left out, since policy names groups. */
@@ -151,7 +126,7 @@ int main(void) {
         static Reply reply;
         ssize_t n;
 
-        if (drop_root() < 0 || !helper_dies_with_agent())
+        if (helper_become(LOOKUP_USER) < 0 || !helper_dies_with_agent())
                 return EXIT_FAILURE;
         n = recv(HELPER_FD, request, sizeof(request), MSG_TRUNC);
         if (n <= 1 || (size_t)n > sizeof(request) || request[n - 1] != 0)

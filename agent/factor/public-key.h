@@ -6,18 +6,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "util/bytes.h"
 #include "util/cleanup.h"
 
 /* Public keys of cards and authenticators as they are enrolled: the DER of a SubjectPublicKeyInfo (RFC 5280, 4.1.2.7),
  * of the few kinds that are known here. Pure: no I/O, no clock. */
 
 #define PUBLIC_KEY_MAX 1024u /* bytes of a SubjectPublicKeyInfo */
-
-/* Bytes that somebody else owns. */
-typedef struct Bytes {
-        const unsigned char *at;
-        size_t size;
-} Bytes;
 
 typedef enum PublicKeyKind {
         PUBLIC_KEY_RSA = 1, /* 2048 to 4096 bits, signatures PKCS #1 v1.5 with SHA-256 */
