@@ -36,20 +36,24 @@ static bool digits(const char *text, size_t n, unsigned *ret) {
         return true;
 }
 
-bool date_parse(const char *text, Date *ret) {
+/* Whether there is such a day. */
+static bool is_day(Date d) {
         static const unsigned days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
         unsigned last;
-        Date d;
 
-        if (strnlen(text, 11) != 10 || text[4] != '-' || text[7] != '-' || !digits(text, 4, &d.year) ||
-                !digits(text + 5, 2, &d.month) || !digits(text + 8, 2, &d.day))
-                return false;
         if (d.year == 0 || d.month == 0 || d.month > 12)
                 return false;
         last = days[d.month - 1];
         if (d.month == 2 && ((d.year % 4 == 0 && d.year % 100 != 0) || d.year % 400 == 0))
                 last++;
-        if (d.day == 0 || d.day > last)
+        return d.day > 0 && d.day <= last;
+}
+
+bool date_parse(const char *text, Date *ret) {
+        Date d;
+
+        if (strnlen(text, 11) != 10 || text[4] != '-' || text[7] != '-' || !digits(text, 4, &d.year) ||
+                !digits(text + 5, 2, &d.month) || !digits(text + 8, 2, &d.day) || !is_day(d))
                 return false;
         *ret = d;
         return true;
@@ -59,6 +63,95 @@ int date_compare(Date a, Date b) {
         unsigned x = (a.year * 100 + a.month) * 100 + a.day, y = (b.year * 100 + b.month) * 100 + b.day;
 
         return x < y ? -1 : x > y;
+}
+
+typedef struct Reader {
+        uint32_t c[32];
+        size_t n, at;
+} Reader;
+
+/* The era whose name is here, which is passed; or ELEMENTSOF(eras). The names of one era that begin with each other are
+ * told apart by what has to follow. */
+static size_t read_era(Reader *r) {
+        uint32_t name[12];
+
+        for (size_t i = 0; i < ELEMENTSOF(eras); i++)
+                for (size_t k = 0; k < ELEMENTSOF(eras[i].names) && eras[i].names[k]; k++) {
+                        size_t n = text_fold(eras[i].names[k], strlen(eras[i].names[k]), name, ELEMENTSOF(name));
+
+                        if (n >= r->n || memcmp(r->c, name, n * sizeof(name[0])) != 0 ||
+                                (r->c[n] != 0x5143 && (r->c[n] < '0' || r->c[n] > '9')))
+                                continue;
+                        r->at = n;
+                        return i;
+                }
+        return ELEMENTSOF(eras);
+}
+
+/* 1 to `max` digits, or 元 when that is taken. */
+static bool read_number(Reader *r, size_t max, bool first_year, unsigned *ret) {
+        size_t from = r->at;
+        unsigned v = 0;
+
+        if (first_year && r->at < r->n && r->c[r->at] == 0x5143) {
+                r->at++;
+                *ret = 1;
+                return true;
+        }
+        for (; r->at < r->n && r->at - from < max && r->c[r->at] >= '0' && r->c[r->at] <= '9'; r->at++)
+                v = v * 10 + r->c[r->at] - '0';
+        *ret = v;
+        return r->at > from;
+}
+
+/* One of two separators; the same one is asked for at each place. */
+static bool read_separator(Reader *r, uint32_t unit, uint32_t *separator) {
+        uint32_t c = r->at < r->n ? r->c[r->at++] : 0;
+
+        if (c == unit && (*separator == 0 || *separator == 0x5e74)) {
+                *separator = 0x5e74; /* 年 stands for all three */
+                return true;
+        }
+        if ((c != '-' && c != '/' && c != '.') || (*separator != 0 && *separator != c))
+                return false;
+        *separator = c;
+        return true;
+}
+
+bool date_read(const char *text, Date *ret) {
+        uint32_t separator = 0;
+        Reader r = {};
+        size_t era;
+        Date d;
+
+        r.n = text_fold(text, strlen(text), r.c, ELEMENTSOF(r.c));
+        if (r.n == ELEMENTSOF(r.c))
+                return false;
+        era = read_era(&r);
+        if (!read_number(&r, era < ELEMENTSOF(eras) ? 2 : 4, era < ELEMENTSOF(eras), &d.year) ||
+                (era == ELEMENTSOF(eras) && r.at != 4) || !read_separator(&r, 0x5e74, &separator) ||
+                !read_number(&r, 2, false, &d.month) || !read_separator(&r, 0x6708, &separator) ||
+                !read_number(&r, 2, false, &d.day))
+                return false;
+        if (separator == 0x5e74 && (r.at >= r.n || r.c[r.at++] != 0x65e5))
+                return false;
+        if (era < ELEMENTSOF(eras))
+                d.year = d.year == 0 ? 0 : eras[era].first.year + d.year - 1;
+        if (r.at != r.n || !is_day(d))
+                return false;
+        if (era < ELEMENTSOF(eras) && (date_compare(d, eras[era].first) < 0 || date_compare(d, eras[era].last) > 0))
+                return false;
+        *ret = d;
+        return true;
+}
+
+const char *date_canonical(const char *text, char buffer[static DATE_TEXT_SIZE]) {
+        Date d;
+
+        if (!date_read(text, &d))
+                return text;
+        (void)snprintf(buffer, DATE_TEXT_SIZE, "%04u-%02u-%02u", d.year % 10000, d.month % 100, d.day % 100);
+        return buffer;
 }
 
 /* `name`, and `value` with at least `width` digits (0: none). */

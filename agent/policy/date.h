@@ -13,6 +13,12 @@ typedef struct Date {
 
 /* Reads YYYY-MM-DD; false when that is not a day of the calendar. */
 bool date_parse(const char *text, Date *ret);
+/* Reads a day as people and spreadsheets write it: 1975-04-01, 1975/4/1, 1975.4.1, 1975年4月1日, S50.4.1,
+ * 昭和50年4月1日, 元 for a first year, full-width too. False when it is none, or not in that era. */
+bool date_read(const char *text, Date *ret);
+/* The same as YYYY-MM-DD in `buffer`, or the text itself when it is no day. */
+#define DATE_TEXT_SIZE 16
+const char *date_canonical(const char *text, char buffer[static DATE_TEXT_SIZE]);
 /* Less than, equal to or greater than 0, as a is before, on or after b. */
 int date_compare(Date a, Date b);
 

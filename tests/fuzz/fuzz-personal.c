@@ -71,5 +71,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         itself_is_refused(lines[2], &p);
         if (date_parse(lines[3], &date))
                 itself_is_refused(lines[3], &p);
+        if (date_read(lines[3], &date)) {
+                char canonical[DATE_TEXT_SIZE];
+                Date again;
+
+                require(date_parse(date_canonical(lines[3], canonical), &again));
+                require(date_compare(date, again) == 0);
+        }
         return 0;
 }
