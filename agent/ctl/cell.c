@@ -6,6 +6,7 @@
 #include <strings.h>
 #include <time.h>
 
+#include "policy/date.h"
 #include "util/csv.h"
 #include "util/i18n.h"
 #include "util/json.h"
@@ -23,6 +24,7 @@ static const struct {
         { _NOUN_INVALID, "unit", "所属" },
         { _NOUN_INVALID, "shared", "共用" },
         { _NOUN_INVALID, "retired", "退職" },
+        { _NOUN_INVALID, "birth", "生年月日" },
         { _NOUN_INVALID, "confidentiality", "機密性" },
         { _NOUN_INVALID, "integrity", "完全性" },
         { _NOUN_INVALID, "availability", "可用性" },
@@ -138,7 +140,7 @@ const char *cell_read(const Field *field, const char *text, char buffer[static C
         case TYPE_UNTIL:
                 return excel_time(text, buffer) ? buffer : text;
         default:
-                return text;
+                return field->date ? date_canonical(text, buffer) : text;
         }
 }
 

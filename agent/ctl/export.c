@@ -22,7 +22,7 @@ typedef struct Export {
         Ctl *ctl;
         NounId noun;
         Encoding encoding;
-        bool japanese, ids;
+        bool japanese, ids, private;
         Codec *codec;
         FILE *file;
         uint64_t rows;
@@ -56,13 +56,14 @@ static ExitCode put_cell(Export *e, const char *text, const char *key, const cha
         return CTL_DONE;
 }
 
-/* Fields that are written; those that keishi keeps itself are not for a file to change. */
+/* Fields that are written; those that keishi keeps itself are not for a file to change, and private ones are written
+ * only when that is asked for. */
 static size_t columns_of(const Export *e, const Field **ret) {
         const Noun *noun = &registry_nouns[e->noun];
         size_t n = 0;
 
         for (size_t i = 0; i < noun->n_fields; i++)
-                if (!noun->fields[i].kept)
+                if (!noun->fields[i].kept && (e->private || !noun->fields[i].private))
                         ret[n++] = &noun->fields[i];
         if (e->ids)
                 ret[n++] = NULL;
@@ -85,6 +86,8 @@ static ExitCode put_row(Export *e, json_object *row) {
 
                 if (row)
                         (void)json_object_object_get_ex(row, name, &value);
+                if (row && f && f->private && value && strcmp(json_object_get_string(value), PRIVATE_SET) == 0)
+                        return ctl_error(e->ctl, CTL_REFUSED, _("only the system manager exports private fields"));
                 text = row ? cell_text(f, value, e->japanese, buffer) : heading;
                 code = put_cell(e, text, row ? key : "", heading, i + 1 == n);
                 if (code != CTL_DONE)
@@ -179,6 +182,7 @@ static ExitCode run(Ctl *ctl, const Verb *verb, const Args *args) {
                 .encoding = encoding ? encoding_from_string(encoding) : ENCODING_UTF8_BOM,
                 .japanese = lang ? strcmp(lang, "ja") == 0 : locale && strncmp(locale, "ja", 2) == 0,
                 .ids = args_has(args, "ids"),
+                .private = args_has(args, "private"),
                 .file = stdout,
         };
         ExitCode code;
@@ -210,6 +214,7 @@ static ExitCode run(Ctl *ctl, const Verb *verb, const Args *args) {
 static const OptionSpec options[] = {
         { "encoding", N_("ENCODING"), N_("utf-8-bom (which Excel knows), utf-8 or cp932") },
         { "lang", N_("LANG"), N_("headings in ja or en; else as the locale says") },
+        { "private", NULL, N_("birth dates too (the system manager)") },
         { "ids", NULL, N_("a column with the ID of each row") },
         {},
 };

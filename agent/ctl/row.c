@@ -4,6 +4,7 @@
 
 #include "ctl/row.h"
 #include "ctl/table.h"
+#include "policy/date.h"
 #include "registry/noun.h"
 #include "util/io.h"
 #include "util/json.h"
@@ -39,6 +40,8 @@ static const struct {
         { _NOUN_INVALID, "shared", N_("SHARED"), N_("yes|no"),
                 N_("a shared ID: its users are members, and named at each login") },
         { _NOUN_INVALID, "retired", N_("RETIRED"), N_("yes|no"), N_("no longer lets anyone in") },
+        { _NOUN_INVALID, "birth", N_("BIRTH DATE"), N_("DATE"),
+                N_("for passwords made of it, e.g. 1975-04-01 or S50.4.1") },
         { _NOUN_INVALID, "integrity", N_("INT"), N_("1-2"), N_("class of integrity") },
         { _NOUN_INVALID, "availability", N_("AVAIL"), N_("1-2"), N_("class of availability") },
         { _NOUN_INVALID, "purpose", N_("PURPOSE"), N_("TEXT"), N_("what it is designated for") },
@@ -106,7 +109,8 @@ void row_options(const Verb *verb, OptionSpec *ret) {
         for (size_t i = 0; i < n->n_fields && i + 1 < ROW_OPTIONS_MAX; i++) {
                 size_t text = text_of((NounId)verb->noun_id, n->fields[i].name);
 
-                if (n->fields[i].kept || (strcmp(verb->verb, "change") == 0 && n->fields[i].fixed))
+                if (n->fields[i].kept || (strcmp(verb->verb, "change") == 0 && n->fields[i].fixed) ||
+                        (strcmp(verb->verb, "list") == 0 && n->fields[i].private))
                         continue;
                 *ret++ = (OptionSpec){
                         .name = n->fields[i].name,
@@ -118,9 +122,12 @@ void row_options(const Verb *verb, OptionSpec *ret) {
 
 /* Sets one field from text, by its type; an empty text takes the value away. */
 static ExitCode set_field(const Ctl *ctl, json_object *o, const Field *f, const char *text) {
+        char canonical[DATE_TEXT_SIZE];
         uint64_t n;
         int r;
 
+        if (f->date)
+                text = date_canonical(text, canonical);
         switch (f->type) {
         case TYPE_BOOL:
                 if (strcmp(text, "yes") != 0 && strcmp(text, "no") != 0)
@@ -209,6 +216,10 @@ static const char *value_text(json_object *row, const Field *f, const char *name
                 return "";
         if (json_object_is_type(value, json_type_boolean))
                 return json_object_get_boolean(value) ? _("yes") : "";
+        if (f && f->private && strcmp(json_object_get_string(value), PRIVATE_SET) == 0)
+                return _("(registered)");
+        if (f && f->private && strcmp(json_object_get_string(value), PRIVATE_CHANGED) == 0)
+                return _("(changed)");
         return json_object_get_string(value);
 }
 

@@ -5,6 +5,7 @@
 #include "ctl/ctl.h"
 #include "ctl/row.h"
 #include "ctl/table.h"
+#include "policy/date.h"
 #include "registry/registry.h"
 #include "util/json.h"
 
@@ -14,6 +15,7 @@ static const OptionSpec hire_options[] = {
         { "person", N_("NUMBER"), N_("staff number of the person") },
         { "name", N_("TEXT"), N_("the person's name") },
         { "unit", N_("UNIT"), N_("the unit that the person belongs to") },
+        { "birth", N_("DATE"), N_("for passwords made of it, e.g. 1975-04-01 or S50.4.1") },
         { "scope", N_("SCOPES"), N_("designate within these scopes, separated by commas") },
         { "until", N_("TIME"), N_("end of these designations") },
         { "review", N_("TIME"), N_("when these designations are to be looked at again") },
@@ -65,8 +67,12 @@ static int add_rows(json_object *document, const char *name, const char *field, 
 static int make_document(const Args *args, json_object *document) {
         static const char *const fields[] = { "person", "name", "unit", "reason" };
         const char *version = args_get(args, "version");
+        const char *birth = args_get(args, "birth");
+        char canonical[DATE_TEXT_SIZE];
         int r = 0;
 
+        if (birth)
+                r = json_set_string(document, "birth", date_canonical(birth, canonical));
         for (size_t i = 0; r == 0 && i < ELEMENTSOF(fields); i++)
                 r = json_set_string(document, fields[i], args_get(args, fields[i]));
         if (r == 0 && version)

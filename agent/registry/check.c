@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
+#include <time.h>
 
+#include "policy/date.h"
 #include "registry/noun.h"
 #include "util/clock.h"
 
@@ -23,11 +25,38 @@ static int count(Registry *r, const char *sql, const char *text, int64_t *ret) {
         return q;
 }
 
+/* A day behind the present one on the terminal's clock. */
+static bool is_future(const char *date, uint64_t now_usec) {
+        time_t now = (time_t)(now_usec / USEC_PER_SEC);
+        struct tm tm;
+        Date d, today;
+
+        if (!date_parse(date, &d) || !localtime_r(&now, &tm))
+                return true;
+        today = (Date){ (unsigned)tm.tm_year + 1900, (unsigned)tm.tm_mon + 1, (unsigned)tm.tm_mday };
+        return date_compare(d, today) > 0;
+}
+
+static int birth_check(const Row *before, const Row *after, uint64_t now_usec, RegistryError *e) {
+        const char *birth = after->values[USER_BIRTH].text, *was = before ? before->values[USER_BIRTH].text : NULL;
+
+        if (!birth)
+                return 0;
+        if (after->values[USER_SHARED].number != 0)
+                return registry_error(e, REGISTRY_E_INVALID, "birth", "a shared ID has no birth date");
+        if ((!was || strcmp(was, birth) != 0) && is_future(birth, now_usec))
+                return registry_error(e, REGISTRY_E_INVALID, "birth", "birth must not be in the future");
+        return 0;
+}
+
 int user_check(Registry *r, const Row *before, const Row *after, uint64_t now_usec, RegistryError *e) {
         static const char sql[] = "SELECT count(*) FROM members WHERE account = ?1 AND deleted = 0";
         int64_t n;
         int q;
 
+        q = birth_check(before, after, now_usec, e);
+        if (q != 0)
+                return q;
         if (!before || before->values[USER_SHARED].number == 0 || after->values[USER_SHARED].number != 0)
                 return 0;
         q = count(r, sql, after->values[USER_ACCOUNT].text, &n);

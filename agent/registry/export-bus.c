@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "login/bus-internal.h"
+#include "registry/change.h"
 #include "registry/import.h"
 #include "registry/json.h"
 #include "util/clock.h"
@@ -114,6 +115,11 @@ static int do_export(Bus *b, sd_bus_message *m, const Caller *caller) {
                 b->c.registry, noun, after, limit == 0 || limit > PAGE_ROWS ? PAGE_ROWS : limit, &rows, &last);
         if (r != 0)
                 return bus_refuse_registry(m, r, NULL);
+        for (size_t i = 0; caller_has(caller, change_roles(noun)) && i < json_object_array_length(rows); i++) {
+                r = registry_row_reveal(b->c.registry, noun, json_object_array_get_idx(rows, i));
+                if (r != 0)
+                        return bus_refuse_registry(m, r, NULL);
+        }
         reader->last = last;
         reader->used_usec = clock_usec(CLOCK_BOOTTIME);
         text = json_text(rows);

@@ -547,6 +547,8 @@ static int stage_known(Import *i, const Given *g, const Row *before, Permit *p, 
         if (q == 0)
                 q = row_to_json(i->registry, noun, &row, &ret->after);
         if (q == 0)
+                q = row_mark_changed(noun, before, &row, ret->after);
+        if (q == 0)
                 q = permit(p, ret->before, ret->after);
         if (q == 0)
                 q = write_staged(i, noun, i->next_add++, IMPORT_CHANGED, &row, p->deputy, ret->before, ret->after);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "registry/when.h"
+#include "util/json.h"
 #include "util/text.h"
 
 /* The string of a value; NULL when it is not one, or has a zero byte in it. */
@@ -213,7 +214,7 @@ int row_to_json(Registry *r, const Noun *noun, const Row *row, json_object **ret
 
                 switch (f->type) {
                 case TYPE_TEXT:
-                        q = v->text ? put(o, f->name, json_object_new_string(v->text)) : 0;
+                        q = v->text ? put(o, f->name, json_object_new_string(f->private ? PRIVATE_SET : v->text)) : 0;
                         break;
                 case TYPE_BOOL:
                         q = put(o, f->name, json_object_new_boolean(v->number != 0));
@@ -237,4 +238,41 @@ int row_to_json(Registry *r, const Noun *noun, const Row *row, json_object **ret
         if (q == 0)
                 *ret = TAKE_PTR(o);
         return q;
+}
+
+int row_mark_changed(const Noun *noun, const Row *before, const Row *after, json_object *after_json) {
+        for (size_t i = 0; i < noun->n_fields; i++) {
+                const char *was = before->values[i].text, *is = after->values[i].text;
+
+                if (noun->fields[i].private && was && is && strcmp(was, is) != 0 &&
+                        put(after_json, noun->fields[i].name, json_object_new_string(PRIVATE_CHANGED)) < 0)
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+int registry_row_reveal(Registry *r, NounId noun_id, json_object *row) {
+        _cleanup_(row_done) Row full = {};
+        const Noun *noun = &registry_nouns[noun_id];
+        const char *uuid = json_string(row, "uuid");
+        bool read = false;
+        int q;
+
+        for (size_t i = 0; i < noun->n_fields; i++) {
+                const Field *f = &noun->fields[i];
+
+                if (!f->private || !json_object_object_get_ex(row, f->name, NULL))
+                        continue;
+                if (!read) {
+                        q = uuid ? row_read(r, noun_id, uuid, &full) : -EINVAL;
+                        if (q != 0)
+                                return q;
+                        read = true;
+                }
+                json_object_object_del(row, f->name);
+                q = full.values[i].text ? put(row, f->name, json_object_new_string(full.values[i].text)) : 0;
+                if (q != 0)
+                        return q;
+        }
+        return 0;
 }

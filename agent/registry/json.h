@@ -16,5 +16,7 @@ int row_from_json(Registry *r, const Noun *noun, json_object *fields, bool chang
 /* Sets one value; null or "" takes it away. */
 int field_from_json(Registry *r, const Field *f, json_object *value, Value *ret, RegistryError *e);
 
-/* uuid, origin, version, updated and all fields that have a value. */
+/* uuid, origin, version, updated and all fields that have a value; of private ones that they have one. */
 int row_to_json(Registry *r, const Noun *noun, const Row *row, json_object **ret);
+/* Marks in the JSON of a changed row which private values are others than before. */
+int row_mark_changed(const Noun *noun, const Row *before, const Row *after, json_object *after_json);

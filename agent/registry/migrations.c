@@ -179,6 +179,9 @@ static const char watched_tables[] =
 static const char software_table[] =
         "CREATE TABLE software (package TEXT PRIMARY KEY, version TEXT NOT NULL) STRICT, WITHOUT ROWID;";
 
+/* Date of birth (YYYY-MM-DD), for passwords that are made of it (R7). */
+static const char birth_column[] = "ALTER TABLE users ADD COLUMN birth TEXT;";
+
 const char *const registry_migrations[] = { directory_tables, local_tables, here_table, access_tables, outbox_left,
-        here_state, import_tables, watched_tables, software_table };
+        here_state, import_tables, watched_tables, software_table, birth_column };
 const int registry_n_migrations = (int)ELEMENTSOF(registry_migrations);

@@ -3,15 +3,17 @@
 
 #include <string.h>
 
+#include "policy/date.h"
 #include "policy/hours.h"
 #include "util/clock.h"
 #include "util/text.h"
 
-#define UNIT_SIZE     128
-#define PERSON_SIZE   64
-#define TERMINAL_SIZE 64
-#define RULE_SIZE     512
-#define YEAR_USEC     ((int64_t)(365 * 86400 * USEC_PER_SEC))
+#define UNIT_SIZE      128
+#define PERSON_SIZE    64
+#define TERMINAL_SIZE  64
+#define RULE_SIZE      512
+#define BIRTH_YEAR_MIN 1900
+#define YEAR_USEC      ((int64_t)(365 * 86400 * USEC_PER_SEC))
 
 /* What is shown to people and written to trails: plain, and no space at either end. */
 static const char *check_plain(Registry *r, const char *text) {
@@ -112,6 +114,12 @@ static const char *check_hours(Registry *r, const char *text) {
         return hours_valid(text, &error) ? NULL : error;
 }
 
+static const char *check_birth(Registry *r, const char *text) {
+        Date d;
+
+        return date_parse(text, &d) && d.year >= BIRTH_YEAR_MIN ? NULL : "must be a day from 1900 on, as in 1975-04-01";
+}
+
 #define TEXT(n, s, fn, ...)                                                                                            \
         { .name = n, .column = n, .type = TYPE_TEXT, .size = s, .check = fn, __VA_ARGS__ }
 #define BOOL(n)                                                                                                        \
@@ -132,6 +140,7 @@ static const Field user_fields[] = {
         [USER_UNIT] = TEXT("unit", UNIT_SIZE, check_plain, .required = true),
         [USER_SHARED] = BOOL("shared"),
         [USER_RETIRED] = BOOL("retired"),
+        [USER_BIRTH] = TEXT("birth", 10, check_birth, .private = true, .date = true),
 };
 
 static const Field member_fields[] = {

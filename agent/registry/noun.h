@@ -24,13 +24,20 @@ typedef struct Field {
         const char *column;
         FieldType type;
         bool required;
-        bool fixed;  /* cannot be changed, because others refer to the row by it */
-        bool kept;   /* set by keishi itself, never from outside */
-        size_t size; /* TYPE_TEXT: most bytes */
+        bool fixed;   /* cannot be changed, because others refer to the row by it */
+        bool kept;    /* set by keishi itself, never from outside */
+        bool private; /* TYPE_TEXT: read only by who needs it, see PRIVATE_SET */
+        bool date;    /* TYPE_TEXT: a day of the calendar, as YYYY-MM-DD */
+        size_t size;  /* TYPE_TEXT: most bytes */
         text_check_fn check;
         int64_t min, max, initial; /* TYPE_INT, TYPE_BOOL */
         int64_t initial_usec;      /* times: when not given, this long after now; 0: none */
 } Field;
+
+/* What rows show of a private value: that there is one, and, behind a change, that it is another than before. The value
+ * itself is in no list and no trail; registry_row_reveal() gives it. */
+#define PRIVATE_SET     "set"
+#define PRIVATE_CHANGED "changed"
 
 /* A value: text for TYPE_TEXT (NULL: none), a number for all else. */
 typedef struct Value {
@@ -66,7 +73,7 @@ typedef struct Noun {
 extern const Noun registry_nouns[_NOUN_MAX];
 
 /* Fields of each noun, as indices into Row.values. */
-enum { USER_ACCOUNT, USER_PERSON, USER_NAME, USER_UNIT, USER_SHARED, USER_RETIRED };
+enum { USER_ACCOUNT, USER_PERSON, USER_NAME, USER_UNIT, USER_SHARED, USER_RETIRED, USER_BIRTH };
 enum { MEMBER_ACCOUNT, MEMBER_PERSON };
 enum { TERMINAL_F_NAME, TERMINAL_F_UNIT };
 enum {

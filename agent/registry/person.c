@@ -147,3 +147,18 @@ int registry_terminal(Registry *r, const char *name, Terminal *ret) {
                 q = registry_result(sqlite3_bind_text(s, 1, name, -1, SQLITE_STATIC));
         return q != 0 ? q : read_terminal(s, ret);
 }
+
+int registry_birth(Registry *r, const char *account, char **ret) {
+        static const char sql[] = "SELECT n.birth FROM users u CROSS JOIN users n ON n.person = u.person"
+                                  " WHERE u.account = ?1 AND u.deleted = 0 AND n.deleted = 0 AND n.birth IS NOT NULL"
+                                  " ORDER BY n.id <> u.id, n.id LIMIT 1";
+        _cleanup_statement_ sqlite3_stmt *s = NULL;
+        int q;
+
+        q = registry_statement(r, sql, &s);
+        if (q == 0)
+                q = registry_result(sqlite3_bind_text(s, 1, account, -1, SQLITE_STATIC));
+        if (q == 0)
+                q = statement_row(s);
+        return q != 0 ? q : column_dup(s, 0, ret);
+}

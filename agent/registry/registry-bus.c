@@ -160,6 +160,8 @@ static int do_get(Bus *b, sd_bus_message *m, const Caller *caller) {
         if (r < 0 || parse_noun(noun_text, &noun) < 0)
                 return r < 0 ? r : -EINVAL;
         r = registry_row_get(b->c.registry, noun, id, &row);
+        if (r == 0 && caller_has(caller, change_roles(noun)))
+                r = registry_row_reveal(b->c.registry, noun, row);
         return r != 0 ? bus_refuse_registry(m, r, NULL) : bus_reply_json(m, row);
 }
 

@@ -92,6 +92,9 @@ void user_done(User *u);
 int registry_user(Registry *r, const char *account, User *ret); /* REGISTRY_E_NOT_FOUND */
 /* The registered person behind a staff number (any active, not shared account of theirs). REGISTRY_E_NOT_FOUND. */
 int registry_person(Registry *r, const char *person, User *ret);
+/* Date of birth, YYYY-MM-DD, of the person that the account is registered for: of this account, else of another one of
+ * theirs. REGISTRY_E_NOT_FOUND: none is registered. */
+int registry_birth(Registry *r, const char *account, char **ret);
 /* Whether `person` is a member of the shared account. 0 yes, REGISTRY_E_NOT_FOUND no. */
 int registry_shared_member(Registry *r, const char *account, const char *person);
 /* uuid of a restriction in force at now for the account or the person (or NULL). REGISTRY_E_NOT_FOUND. now_usec 0, for
@@ -192,7 +195,11 @@ int registry_row_change(Registry *r, NounId noun, const char *id, json_object *f
 int registry_row_remove(Registry *r, NounId noun, const char *id, uint64_t now_usec, json_object **ret_before,
         RegistryError *ret_error);
 int registry_row_get(Registry *r, NounId noun, const char *id, json_object **ret);
-/* All live rows whose fields equal those of `filter` (or NULL), as a JSON array, ordered by name; `limit` 0: all. */
+/* Puts the private values (birth dates) into a row as the functions here give it, which tell only that there are any;
+ * for who may read them. */
+int registry_row_reveal(Registry *r, NounId noun, json_object *row);
+/* All live rows whose fields equal those of `filter` (or NULL), as a JSON array, ordered by name; `limit` 0: all.
+ * Private fields cannot be asked for. */
 int registry_row_list(
         Registry *r, NounId noun, json_object *filter, unsigned limit, json_object **ret, RegistryError *ret_error);
 /* Up to `limit` rows after the one of integer key `after` (0: from the beginning), in the order of that key, which is

@@ -318,6 +318,7 @@ int row_check_fixed(const Noun *noun, const Row *before, const Row *after, Regis
 
 static int write_change(Registry *r, const Noun *noun, const Row *before, Row *after, uint64_t now_usec,
         json_object **ret_after, RegistryError *e) {
+        _cleanup_(json_putp) json_object *json = NULL;
         int q;
 
         after->version = before->version + 1;
@@ -326,7 +327,13 @@ static int write_change(Registry *r, const Noun *noun, const Row *before, Row *a
         q = row_new_origin(r, &after->origin);
         if (q == 0)
                 q = row_update(r, noun, after, 0, e);
-        return q != 0 ? q : row_to_json(r, noun, after, ret_after);
+        if (q == 0)
+                q = row_to_json(r, noun, after, &json);
+        if (q == 0)
+                q = row_mark_changed(noun, before, after, json);
+        if (q == 0)
+                *ret_after = TAKE_PTR(json);
+        return q;
 }
 
 int registry_row_change(Registry *r, NounId noun_id, const char *id, json_object *fields, uint64_t now_usec,
@@ -484,6 +491,10 @@ int registry_row_list(
                 return -EINVAL;
         noun = &registry_nouns[noun_id];
 
+        for (size_t i = 0; filter && i < noun->n_fields; i++)
+                if (noun->fields[i].private && json_object_object_get_ex(filter, noun->fields[i].name, NULL))
+                        return registry_error(ret_error, REGISTRY_E_INVALID, noun->fields[i].name,
+                                "%ss are not looked up by %s", noun->name, noun->fields[i].name);
         q = filter ? row_from_json(r, noun, filter, false, &wanted, ret_error) : 0;
         if (q != 0)
                 return q;

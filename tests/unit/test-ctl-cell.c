@@ -39,6 +39,11 @@ static void test_cells_are_read_as_excel_writes_them(void **state) {
         read_as(NOUN_SCOPE, "until", "2027/3/31 17:15:30", "2027-03-31T17:15:30");
         read_as(NOUN_SCOPE, "until", "2027/3/31x", "2027/3/31x");
         read_as(NOUN_SCOPE, "until", "2027-03-31", "2027-03-31");
+        read_as(NOUN_USER, "birth", "1975/4/1", "1975-04-01");
+        read_as(NOUN_USER, "birth", "S50.4.1", "1975-04-01");
+        read_as(NOUN_USER, "birth", "昭和50年4月1日", "1975-04-01");
+        read_as(NOUN_USER, "birth", "1975/2/29", "1975/2/29");
+        read_as(NOUN_USER, "birth", "", "");
         read_as(NOUN_USER, "name", "'=1", "=1");
         read_as(NOUN_USER, "name", "'tis", "'tis");
 }

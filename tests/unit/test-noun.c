@@ -113,6 +113,96 @@ static void add_office(void) {
 
 /* ---- fields ---- */
 
+#define BIRTH "1975-04-01"
+
+static bool tells(json_object *o, const char *text) {
+        return strstr(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN), text) != NULL;
+}
+
+static void a_birth_date_is_told_only_to_who_may_read_it(void **state) {
+        json_object *row = NULL, *before = NULL, *after = NULL, *rows = NULL, *f = parse("{'birth':'" BIRTH "'}");
+        char *birth = NULL;
+        uint64_t last;
+
+        add_office();
+        must_change(NOUN_USER, "hanako", "{'birth':'" BIRTH "'}");
+        assert_int_equal(registry_row_get(registry, NOUN_USER, "hanako", &row), 0);
+        assert_string_equal(text_of(row, "birth"), "set");
+        assert_int_equal(registry_row_reveal(registry, NOUN_USER, row), 0);
+        assert_string_equal(text_of(row, "birth"), BIRTH);
+        json_object_put(row);
+        assert_int_equal(registry_row_get(registry, NOUN_USER, "taro", &row), 0);
+        assert_null(text_of(row, "birth"));
+        assert_int_equal(registry_row_reveal(registry, NOUN_USER, row), 0);
+        assert_null(text_of(row, "birth"));
+        json_object_put(row);
+
+        assert_int_equal(registry_row_list(registry, NOUN_USER, NULL, 0, &rows, &error), 0);
+        assert_false(tells(rows, BIRTH));
+        json_object_put(rows);
+        assert_int_equal(registry_row_page(registry, NOUN_USER, 0, 10, &rows, &last), 0);
+        assert_false(tells(rows, BIRTH));
+        json_object_put(rows);
+        rows = NULL;
+        assert_int_equal(registry_row_list(registry, NOUN_USER, f, 0, &rows, &error), REGISTRY_E_INVALID);
+        assert_string_equal(error.text, "users are not looked up by birth");
+        json_object_put(f);
+
+        assert_int_equal(change(NOUN_USER, "hanako", "{'birth':'1975-04-02'}", &before, &after), 0);
+        assert_string_equal(text_of(before, "birth"), "set");
+        assert_string_equal(text_of(after, "birth"), "changed");
+        json_object_put(before);
+        json_object_put(after);
+        assert_int_equal(change(NOUN_USER, "hanako", "{'name':'山田華子'}", &before, &after), 0);
+        assert_string_equal(text_of(after, "birth"), "set");
+        json_object_put(before);
+        json_object_put(after);
+        assert_int_equal(registry_birth(registry, "hanako", &birth), 0);
+        assert_string_equal(birth, "1975-04-02");
+        free(birth);
+        assert_int_equal(change(NOUN_USER, "hanako", "{'birth':null}", &before, &after), 0);
+        assert_string_equal(text_of(before, "birth"), "set");
+        assert_null(text_of(after, "birth"));
+        json_object_put(before);
+        json_object_put(after);
+        assert_int_equal(registry_birth(registry, "hanako", &birth), REGISTRY_E_NOT_FOUND);
+        assert_int_equal(registry_birth(registry, "nobody", &birth), REGISTRY_E_NOT_FOUND);
+}
+
+static void a_birth_date_counts_for_all_accounts_of_a_person(void **state) {
+        char *birth = NULL;
+
+        add_office();
+        must_add(NOUN_USER, "{'account':'hanako-adm','person':'1001','name':'山田花子','unit':'会計課'}");
+        must_change(NOUN_USER, "hanako", "{'birth':'" BIRTH "'}");
+        assert_int_equal(registry_birth(registry, "hanako-adm", &birth), 0);
+        assert_string_equal(birth, BIRTH);
+        free(birth);
+        must_change(NOUN_USER, "hanako-adm", "{'birth':'1975-04-02'}");
+        assert_int_equal(registry_birth(registry, "hanako-adm", &birth), 0);
+        assert_string_equal(birth, "1975-04-02");
+        free(birth);
+        assert_int_equal(registry_birth(registry, "taro", &birth), REGISTRY_E_NOT_FOUND);
+}
+
+static void a_birth_date_is_a_day_that_was(void **state) {
+        static const char *const bad[] = { "1899-12-31", "1975-02-29", "19750401", "S50.4.1", "1975-4-1", "x",
+                "2026-09-22", "2030-01-01" };
+        char fields[64];
+
+        add_office();
+        for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+                snprintf(fields, sizeof(fields), "{'birth':'%s'}", bad[i]);
+                assert_int_equal(change(NOUN_USER, "taro", fields, NULL, NULL), REGISTRY_E_INVALID);
+                assert_string_equal(error.field, "birth");
+        }
+        must_change(NOUN_USER, "taro", "{'birth':'1900-01-01'}");
+        must_change(NOUN_USER, "taro", "{'birth':'2026-09-21'}"); /* today */
+        assert_int_equal(change(NOUN_USER, "keiri", "{'birth':'1975-04-01'}", NULL, NULL), REGISTRY_E_INVALID);
+        assert_string_equal(error.text, "a shared ID has no birth date");
+        assert_int_equal(change(NOUN_USER, "taro", "{'shared':true}", NULL, NULL), REGISTRY_E_INVALID);
+}
+
 static void rows_come_out_as_they_went_in(void **state) {
         json_object *row = NULL, *got = NULL;
         const char *uuid;
@@ -1063,6 +1153,9 @@ int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
         const struct CMUnitTest tests[] = {
                 T(rows_come_out_as_they_went_in),
+                T(a_birth_date_is_told_only_to_who_may_read_it),
+                T(a_birth_date_counts_for_all_accounts_of_a_person),
+                T(a_birth_date_is_a_day_that_was),
                 T(defaults_are_those_of_the_texts),
                 T(a_row_says_which_terminal_wrote_it),
                 T(what_is_wrong_is_refused_with_field_and_reason),
