@@ -29,9 +29,20 @@ const char *role_to_string(Role r) {
                 [ROLE_DUTY_OFFICER] = "duty-officer",
                 [ROLE_SYSTEM_OWNER] = "system-owner",
                 [ROLE_TRAIL_VIEWER] = "trail-viewer",
+                [ROLE_REGISTRAR] = "registrar",
         };
 
         return r >= 0 && r < _ROLE_MAX ? names[r] : NULL;
+}
+
+const FactorSet *config_factors(const Config *c, Family family, unsigned confidentiality) {
+        static const FactorSet none;
+
+        if (family < 0 || family >= _FAMILY_MAX)
+                return &none;
+        if (confidentiality < CONFIG_CLASSES && c->factors[confidentiality][family].n > 0)
+                return &c->factors[confidentiality][family];
+        return &c->factors[0][family];
 }
 
 bool config_observes(const Config *c, uint64_t now_usec, bool clock_trusted) {
@@ -59,6 +70,10 @@ Config *config_free(Config *c) {
         free(c->locale);
         for (Role r = 0; r < _ROLE_MAX; r++)
                 free(c->role_groups[r]);
+        free(c->rp_id);
+        free(c->attestation_roots);
+        free(c->card_ca);
+        free(c->card_crl);
         free(c->hash);
         free(c);
         return NULL;
@@ -225,6 +240,22 @@ static bool is_given(const Source *s, const char *section, const char *name) {
         return key && (s->seen & (UINT64_C(1) << (size_t)(key - keys)));
 }
 
+/* What factors need besides being named. */
+static int check_factors(Source *s) {
+        const Config *c = s->config;
+
+        for (size_t class = 0; class < CONFIG_CLASSES; class ++)
+                for (Family f = 0; f < _FAMILY_MAX; f++)
+                        for (size_t i = 0; i < c->factors[class][f].n; i++)
+                                if ((c->factors[class][f].alternatives[i] & FACTOR_BIOMETRIC) && !c->rp_id)
+                                        return fail(s, -EINVAL,
+                                                "the factor 'biometric' needs [Biometric] RpId=, the DNS name that "
+                                                "this site registers keys for");
+        if (c->card_crl && !c->card_ca)
+                return fail(s, -EINVAL, "[Card] RevocationList= needs Authority=, whose list it is");
+        return 0;
+}
+
 static int parse(Source *s, const char *text, size_t size) {
         int r;
 
@@ -242,7 +273,7 @@ static int parse(Source *s, const char *text, size_t size) {
         s->line = 0;
         if (s->config->observe && !is_given(s, "Policy", "ObserveUntil"))
                 return fail(s, -EINVAL, "[Policy] Mode=observe needs ObserveUntil=, the last day of it");
-        return 0;
+        return check_factors(s);
 }
 
 /* ---- the file ---- */

@@ -19,6 +19,7 @@ typedef enum Role {
         ROLE_DUTY_OFFICER,   /* 当直責任者 */
         ROLE_SYSTEM_OWNER,   /* 総括責任者 */
         ROLE_TRAIL_VIEWER,   /* 閲覧を指名された職員・監査 */
+        ROLE_REGISTRAR,      /* 生体情報登録担当者 */
         _ROLE_MAX,
         _ROLE_INVALID = -1,
 } Role;
@@ -37,6 +38,22 @@ typedef enum OnSecondLogin {
         ON_SECOND_LOGIN_REFUSE,
         _ON_SECOND_LOGIN_MAX,
 } OnSecondLogin;
+/* Classes of confidentiality (機密性 1..3) that can have factors of their own; 0 stands for all without. */
+#define CONFIG_CLASSES 4u
+
+/* Combinations of factors, in order of preference. */
+typedef struct FactorSet {
+        unsigned alternatives[FACTOR_ALTERNATIVES_MAX]; /* FACTOR_… masks */
+        unsigned order[FACTOR_ALTERNATIVES_MAX]
+                      [FACTORS_ASKED_MAX]; /* the factors of each, as they are asked for; 0 ends */
+        size_t n;
+} FactorSet;
+
+/* What becomes of the card while its holder works (R8). */
+typedef enum CardPresence {
+        CARD_DURING_SESSION,     /* it stays in the reader; taking it out locks the screen */
+        CARD_REMOVE_AFTER_LOGIN, /* it is taken out; one left behind is reminded of, and recorded */
+} CardPresence;
 
 typedef struct Config {
         char *locale;                 /* [Agent] Locale=ja_JP.UTF-8: for callers that bring none */
@@ -66,9 +83,16 @@ typedef struct Config {
         char *role_groups[_ROLE_MAX];  /* [Roles] SystemManager=keishi-system-manager … NSS groups */
 
         /* [Factors] Default=password; Console=, Locker=, Admin=, Remote=, Self=: per family; alternatives separated by
-         * commas, factors of one by spaces */
-        unsigned alternatives[_FAMILY_MAX][FACTOR_ALTERNATIVES_MAX];
-        size_t n_alternatives[_FAMILY_MAX];
+         * commas, factors of one by spaces. [FactorsClass2], [FactorsClass3]: the same for terminals of that class of
+         * confidentiality; config_factors() knows which counts. */
+        FactorSet factors[CONFIG_CLASSES][_FAMILY_MAX];
+
+        char *rp_id;                /* [Biometric] RpId=none */
+        char *attestation_roots;    /* [Biometric] AttestationRoots=none: path of a PEM file */
+        uint64_t key_usec;          /* [Biometric] TouchTimeoutSec=30: how long a key is waited for, and a touch */
+        char *card_ca, *card_crl;   /* [Card] Authority=none, RevocationList=none: paths of PEM files */
+        uint64_t card_usec;         /* [Card] TimeoutSec=60: how long a card is waited for */
+        CardPresence card_presence; /* [Card] Presence=during-session|remove-after-login */
 
         char *hash; /* SHA-256 of the file, hexadecimal: recorded when it is loaded (R31) */
 } Config;
@@ -78,6 +102,9 @@ bool config_observes(const Config *c, uint64_t now_usec, bool clock_trusted);
 #define CONFIG_DAY_TEXT_MAX 16u
 /* The last day on which this terminal observes, "2026-12-31". */
 void config_observe_day(const Config *c, char ret[static CONFIG_DAY_TEXT_MAX]);
+
+/* The combinations that a family of services asks for on a terminal of that class of confidentiality (0: not known). */
+const FactorSet *config_factors(const Config *c, Family family, unsigned confidentiality);
 
 /* Reads `path`. On -EINVAL (content), -EPERM (owner or mode) and others *ret_error is a line for people, "path:line:
  * what", owned by the caller. */

@@ -15,6 +15,8 @@
 #define HOUR            (60 * MINUTE)
 #define DAY             (24 * HOUR)
 #define LOCALE_NAME_MAX 64u
+#define RP_ID_MAX       253u
+#define PATH_TEXT_MAX   150u
 
 /* A row with only what its type needs. */
 #define DURATION(section, name, member, min, max, text)                                                                \
@@ -28,6 +30,8 @@
         }
 #define FACTORS(name, family, text)                                                                                    \
         { "Factors", name, KEY_FACTORS, 0, 0, text, 0, family }
+#define CLASS_FACTORS(section, name, class, family, text)                                                              \
+        { section, name, KEY_FACTORS, class, class, text, 0, family }
 
 static const ConfigKey keys[] = {
         { "Agent", "Locale", KEY_LOCALE, 0, 0, "ja_JP.UTF-8", offsetof(Config, locale), _FAMILY_INVALID },
@@ -60,6 +64,7 @@ static const ConfigKey keys[] = {
         GROUP("DutyOfficer", ROLE_DUTY_OFFICER, "keishi-duty-officer"),
         GROUP("SystemOwner", ROLE_SYSTEM_OWNER, "keishi-system-owner"),
         GROUP("TrailViewer", ROLE_TRAIL_VIEWER, "keishi-trail-viewer"),
+        GROUP("Registrar", ROLE_REGISTRAR, "keishi-registrar"),
 
         FACTORS("Default", _FAMILY_INVALID, "password"),
         FACTORS("Console", FAMILY_CONSOLE, ""),
@@ -67,6 +72,30 @@ static const ConfigKey keys[] = {
         FACTORS("Admin", FAMILY_ADMIN, ""),
         FACTORS("Remote", FAMILY_REMOTE, ""),
         FACTORS("Self", FAMILY_SELF, ""),
+
+        CLASS_FACTORS("FactorsClass2", "Default", 2, _FAMILY_INVALID, ""),
+        CLASS_FACTORS("FactorsClass2", "Console", 2, FAMILY_CONSOLE, ""),
+        CLASS_FACTORS("FactorsClass2", "Locker", 2, FAMILY_LOCKER, ""),
+        CLASS_FACTORS("FactorsClass2", "Admin", 2, FAMILY_ADMIN, ""),
+        CLASS_FACTORS("FactorsClass2", "Remote", 2, FAMILY_REMOTE, ""),
+        CLASS_FACTORS("FactorsClass2", "Self", 2, FAMILY_SELF, ""),
+
+        CLASS_FACTORS("FactorsClass3", "Default", 3, _FAMILY_INVALID, ""),
+        CLASS_FACTORS("FactorsClass3", "Console", 3, FAMILY_CONSOLE, ""),
+        CLASS_FACTORS("FactorsClass3", "Locker", 3, FAMILY_LOCKER, ""),
+        CLASS_FACTORS("FactorsClass3", "Admin", 3, FAMILY_ADMIN, ""),
+        CLASS_FACTORS("FactorsClass3", "Remote", 3, FAMILY_REMOTE, ""),
+        CLASS_FACTORS("FactorsClass3", "Self", 3, FAMILY_SELF, ""),
+
+        { "Card", "Presence", KEY_PRESENCE, 0, 0, "during-session", offsetof(Config, card_presence), _FAMILY_INVALID },
+        DURATION("Card", "TimeoutSec", card_usec, 5 * SEC, HOUR, "60"),
+        { "Card", "Authority", KEY_PATH, 0, 0, "none", offsetof(Config, card_ca), _FAMILY_INVALID },
+        { "Card", "RevocationList", KEY_PATH, 0, 0, "none", offsetof(Config, card_crl), _FAMILY_INVALID },
+
+        { "Biometric", "RpId", KEY_RP_ID, 0, 0, "none", offsetof(Config, rp_id), _FAMILY_INVALID },
+        { "Biometric", "AttestationRoots", KEY_PATH, 0, 0, "none", offsetof(Config, attestation_roots),
+                _FAMILY_INVALID },
+        DURATION("Biometric", "TouchTimeoutSec", key_usec, 5 * SEC, 5 * MINUTE, "30"),
 };
 
 const ConfigKey *config_keys(size_t *ret_n) {
@@ -234,60 +263,132 @@ static int set_day(const ConfigKey *key, const char *value, Config *c, char **re
         return 0;
 }
 
-static int parse_factor(const ConfigKey *key, const char *word, unsigned *mask, char **ret_error) {
-        if (strcmp(word, "card") == 0 || strcmp(word, "biometric") == 0)
-                return refuse(ret_error, "%s=: this version cannot verify the factor '%s'; it can verify: password",
-                        key->name, word);
-        if (strcmp(word, "key") == 0)
-                return refuse(ret_error,
-                        "%s=: the factor 'key' is verified by sshd and cannot be asked for; it can verify: password",
-                        key->name);
-        if (strcmp(word, "password") != 0)
-                return refuse(ret_error, "%s=: there is no factor '%s'", key->name, word);
-        if (*mask & FACTOR_PASSWORD)
-                return refuse(ret_error, "%s=: the factor '%s' is given twice in one alternative", key->name, word);
-        *mask |= FACTOR_PASSWORD;
+/* A DNS name as WebAuthn wants it: labels of lower-case letters, digits and inner hyphens, at least two of them. */
+static bool rp_id_valid(const char *name) {
+        size_t size = strlen(name), labels = 0;
+
+        if (size == 0 || size > RP_ID_MAX)
+                return false;
+        for (const char *label = name;; labels++) {
+                size_t n = strcspn(label, ".");
+
+                if (n == 0 || n > 63 || strspn(label, "abcdefghijklmnopqrstuvwxyz0123456789-") < n || label[0] == '-' ||
+                        label[n - 1] == '-')
+                        return false;
+                if (label[n] == '\0')
+                        return labels > 0;
+                label += n + 1;
+        }
+}
+
+/* A string that may be missing: none. */
+static int set_optional(const ConfigKey *key, const char *value, Config *c, char **ret_error) {
+        char **at = (char **)((char *)c + key->offset);
+
+        if (strcmp(value, "none") == 0) {
+                free(*at);
+                *at = NULL;
+                return 0;
+        }
+        if (key->type == KEY_RP_ID && !rp_id_valid(value))
+                return refuse(ret_error, "%s=%s is not a DNS name in lower case, as in keishi.example.lg.jp", key->name,
+                        value);
+        if (key->type == KEY_PATH && (value[0] != '/' || strstr(value, "/../") || strlen(value) > PATH_TEXT_MAX))
+                return refuse(ret_error, "%s=%s is not an absolute path", key->name, value);
+        return set_string(key, value, c);
+}
+
+static int set_presence(const ConfigKey *key, const char *value, Config *c, char **ret_error) {
+        bool during = strcmp(value, "during-session") == 0;
+
+        if (strstr(value, "during-session") && strstr(value, "remove-after-login"))
+                return refuse(
+                        ret_error, "%s=: a card either stays in the reader or is taken out; choose one", key->name);
+        if (!during && strcmp(value, "remove-after-login") != 0)
+                return refuse(ret_error, "%s=%s is neither during-session nor remove-after-login", key->name, value);
+        c->card_presence = during ? CARD_DURING_SESSION : CARD_REMOVE_AFTER_LOGIN;
         return 0;
 }
 
-static int parse_alternative(const ConfigKey *key, char *text, unsigned *ret, char **ret_error) {
-        unsigned mask = 0;
+static int parse_factor(const ConfigKey *key, const char *word, unsigned *ret, char **ret_error) {
+        static const struct {
+                const char *name;
+                unsigned factor;
+        } factors[] = { { "password", FACTOR_PASSWORD }, { "card", FACTOR_CARD }, { "biometric", FACTOR_BIOMETRIC } };
+
+        if (strcmp(word, "key") == 0)
+                return refuse(ret_error,
+                        "%s=: the factor 'key' is verified by sshd and cannot be asked for; there are: password, card, "
+                        "biometric",
+                        key->name);
+        for (size_t i = 0; i < ELEMENTSOF(factors); i++)
+                if (strcmp(word, factors[i].name) == 0) {
+                        *ret = factors[i].factor;
+                        if (key->family == FAMILY_REMOTE && *ret != FACTOR_PASSWORD)
+                                return refuse(ret_error,
+                                        "%s=: the factor '%s' serves people at the terminal itself, never somebody on "
+                                        "another machine",
+                                        key->name, word);
+                        return 0;
+                }
+        return refuse(ret_error, "%s=: there is no factor '%s'; there are: password, card, biometric", key->name, word);
+}
+
+static int parse_alternative(const ConfigKey *key, char *text, FactorSet *set, char **ret_error) {
+        unsigned mask = 0, *order = set->order[set->n];
+        size_t n = 0;
 
         for (char *word; (word = strsep(&text, " "));) {
+                unsigned factor = 0;
                 int r;
 
                 if (!*word)
                         continue;
-                r = parse_factor(key, word, &mask, ret_error);
+                r = parse_factor(key, word, &factor, ret_error);
                 if (r < 0)
                         return r;
+                if (mask & factor)
+                        return refuse(
+                                ret_error, "%s=: the factor '%s' is given twice in one alternative", key->name, word);
+                mask |= factor;
+                order[n++] = factor; /* each at most once, so it fits */
         }
         if (mask == 0)
                 return refuse(ret_error, "%s=: an alternative without a factor", key->name);
-        *ret = mask;
+        for (size_t i = 0; i < set->n; i++)
+                if (set->alternatives[i] == mask)
+                        return refuse(ret_error, "%s=: an alternative is given twice", key->name);
+        set->alternatives[set->n++] = mask;
         return 0;
 }
 
+/* A list for every family serves remote logins as well, which know passwords only. */
+static void remote_only(FactorSet *set) {
+        FactorSet left = {};
+
+        for (size_t i = 0; i < set->n; i++)
+                if (set->alternatives[i] == FACTOR_PASSWORD) {
+                        left.alternatives[0] = left.order[0][0] = FACTOR_PASSWORD;
+                        left.n = 1;
+                }
+        *set = left;
+}
+
 static int set_factors(const ConfigKey *key, const char *value, Config *c, char **ret_error) {
-        unsigned alternatives[FACTOR_ALTERNATIVES_MAX] = {};
         _cleanup_free_ char *copy = strdup(value);
+        FactorSet set = {}, *sets = c->factors[key->min];
         char *rest = copy;
-        size_t n = 0;
 
         if (!copy)
                 return -ENOMEM;
         for (char *text; (text = strsep(&rest, ","));) {
                 int r;
 
-                if (n == FACTOR_ALTERNATIVES_MAX)
+                if (set.n == FACTOR_ALTERNATIVES_MAX)
                         return refuse(ret_error, "%s=: more than %u alternatives", key->name, FACTOR_ALTERNATIVES_MAX);
-                r = parse_alternative(key, text, &alternatives[n], ret_error);
+                r = parse_alternative(key, text, &set, ret_error);
                 if (r < 0)
                         return r;
-                for (size_t i = 0; i < n; i++)
-                        if (alternatives[i] == alternatives[n])
-                                return refuse(ret_error, "%s=: an alternative is given twice", key->name);
-                n++;
         }
 
         /* Default= serves the families that have no alternatives of their own, whatever the order of the lines; those
@@ -295,10 +396,11 @@ static int set_factors(const ConfigKey *key, const char *value, Config *c, char 
         for (Family f = 0; f < _FAMILY_MAX; f++) {
                 if (f == FAMILY_UNATTENDED || f == FAMILY_GREETER)
                         continue;
-                if (key->family >= 0 ? key->family != f : c->n_alternatives[f] > 0)
+                if (key->family >= 0 ? key->family != f : sets[f].n > 0)
                         continue;
-                memcpy(c->alternatives[f], alternatives, n * sizeof(alternatives[0]));
-                c->n_alternatives[f] = n;
+                sets[f] = set;
+                if (f == FAMILY_REMOTE)
+                        remote_only(&sets[f]);
         }
         return 0;
 }
@@ -325,6 +427,11 @@ int config_key_set(const ConfigKey *key, const char *value, Config *c, char **re
                 return set_day(key, value, c, ret_error);
         case KEY_FACTORS:
                 return set_factors(key, value, c, ret_error);
+        case KEY_RP_ID:
+        case KEY_PATH:
+                return set_optional(key, value, c, ret_error);
+        case KEY_PRESENCE:
+                return set_presence(key, value, c, ret_error);
         default:
                 return -EINVAL;
         }

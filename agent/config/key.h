@@ -16,13 +16,16 @@ typedef enum KeyType {
         KEY_MODE,            /* enforce or observe */
         KEY_DAY,             /* a day, 2026-12-31 */
         KEY_FACTORS,         /* alternatives separated by commas, the factors of one by spaces */
+        KEY_RP_ID,           /* a DNS name, or none */
+        KEY_PATH,            /* an absolute path, or none */
+        KEY_PRESENCE,        /* during-session or remove-after-login */
         _KEY_TYPE_MAX,
 } KeyType;
 
 typedef struct ConfigKey {
         const char *section, *name;
         KeyType type;
-        uint64_t min, max;        /* KEY_UINT, KEY_DURATION */
+        uint64_t min, max;        /* KEY_UINT, KEY_DURATION; min of KEY_FACTORS: class of confidentiality, 0: every */
         const char *default_text; /* as it could stand in the file; "": as Default= of the section */
         size_t offset;            /* in Config; KEY_FACTORS: 0 */
         Family family;            /* KEY_FACTORS; _FAMILY_INVALID: what families without a key of their own use */

@@ -53,6 +53,18 @@ static const struct {
         { _NOUN_INVALID, "from", N_("FROM"), N_("TIME"), N_("not before, e.g. 2026-04-01") },
         { _NOUN_INVALID, "until", N_("UNTIL"), N_("TIME"), N_("not after, e.g. 2027-03-31") },
         { _NOUN_INVALID, "review", N_("REVIEW"), N_("TIME"), N_("when it is to be looked at again") },
+        { NOUN_CREDENTIAL, "reason", N_("REASON"), NULL, NULL },
+        { _NOUN_INVALID, "kind", N_("KIND"), NULL, NULL },
+        { _NOUN_INVALID, "label", N_("LABEL"), NULL, NULL },
+        { _NOUN_INVALID, "application", N_("APPLICATION"), NULL, NULL },
+        { _NOUN_INVALID, "key", N_("PUBLIC KEY"), NULL, NULL },
+        { _NOUN_INVALID, "credential", N_("CREDENTIAL"), NULL, NULL },
+        { _NOUN_INVALID, "rp", N_("RELYING PARTY"), NULL, NULL },
+        { _NOUN_INVALID, "aaguid", N_("MODEL"), NULL, NULL },
+        { _NOUN_INVALID, "attested", N_("ATTESTED"), NULL, NULL },
+        { _NOUN_INVALID, "replaces", N_("STANDS IN FOR"), NULL, NULL },
+        { _NOUN_INVALID, "state", N_("STATE"), NULL, NULL },
+        { _NOUN_INVALID, "state_by", N_("BY"), NULL, NULL },
         { _NOUN_INVALID, "reviewed", N_("REVIEWED"), NULL, NULL },
         { _NOUN_INVALID, "reviewed_by", N_("REVIEWED BY"), NULL, NULL },
         { _NOUN_INVALID, "remote", N_("REMOTE"), N_("yes|no"), N_("opens logins from other machines") },
@@ -71,6 +83,7 @@ static const char *const columns[_NOUN_MAX][COLUMNS_MAX] = {
         [NOUN_DESIGNATION] = { "uuid", "scope", "subject", "terminals", "services", "hours", "until" },
         [NOUN_RESTRICTION] = { "uuid", "account", "person", "reason", "until" },
         [NOUN_DEPUTY] = { "uuid", "unit", "role", "person", "from", "until" },
+        [NOUN_CREDENTIAL] = { "uuid", "person", "state", "application", "label", "until", "replaces" },
 };
 
 static size_t text_of(NounId noun, const char *field) {

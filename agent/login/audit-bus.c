@@ -65,17 +65,18 @@ static int add_counts(Bus *b, json_object *o, uint64_t now) {
         return json_set(o, "counts", TAKE_PTR(all));
 }
 
-static int add_factors(const Config *c, json_object *policy) {
+static int add_factors(const Config *c, unsigned confidentiality, json_object *policy) {
         _cleanup_json_ json_object *all = json_object_new_object();
 
         if (!all)
                 return -ENOMEM;
         for (Family f = 0; f < _FAMILY_MAX; f++) {
+                const FactorSet *set = config_factors(c, f, confidentiality);
                 _cleanup_free_ char *text = NULL;
 
-                if (c->n_alternatives[f] == 0)
+                if (set->n == 0)
                         continue;
-                text = factors_to_text(c->alternatives[f], c->n_alternatives[f]);
+                text = factors_to_text(set->alternatives, set->n);
                 if (!text || json_set_string(all, family_to_string(f), text) < 0)
                         return -ENOMEM;
         }
@@ -84,15 +85,18 @@ static int add_factors(const Config *c, json_object *policy) {
 
 static int add_policy(Bus *b, json_object *o, const TrailSummary *s) {
         _cleanup_json_ json_object *policy = json_object_new_object(), *roles = json_object_new_object();
+        _cleanup_(terminal_done) Terminal self = {};
         const Config *c = b->c.config;
 
+        (void)registry_terminal_self(b->c.registry, &self); /* without one: what counts for all */
         if (!policy || !roles || json_set_string(policy, "hash", c->hash) < 0 ||
                 json_set_boolean(policy, "recorded", strcmp(s->policy.hash, c->hash) == 0) < 0 ||
                 json_set_uint(policy, "since_usec", s->policy.since_usec) < 0 ||
                 json_set_boolean(policy, "since_exact", s->policy.ended || s->whole) < 0 ||
                 json_set_uint(policy, "attempts_max", c->attempts_max) < 0 ||
                 json_set_uint(policy, "attempts_window_usec", c->attempts_window_usec) < 0 ||
-                json_set_uint(policy, "staff_uid_min", c->staff_uid_min) < 0 || add_factors(c, policy) < 0)
+                json_set_uint(policy, "staff_uid_min", c->staff_uid_min) < 0 ||
+                add_factors(c, self.confidentiality, policy) < 0)
                 return -ENOMEM;
         for (Role r = 0; r < _ROLE_MAX; r++)
                 if (json_set_string(roles, role_to_string(r), c->role_groups[r]) < 0)

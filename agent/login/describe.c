@@ -49,6 +49,8 @@ const char *reason_text(Reason r) {
         case REASON_SECOND_LOGIN:
                 return N_(
                         "You have a session open on this terminal already. End it first, or ask your system manager.");
+        case REASON_FACTORS:
+                return N_("This terminal asks for other proofs of who you are by now. Log in again.");
         case REASON_GRANTED:
         case _REASON_MAX:
                 break;
@@ -124,6 +126,7 @@ int transaction_judge(Transaction *t, bool authenticated, FactsData *ret_data, V
                 .service = t->service,
                 .family = t->family,
                 .authenticated = authenticated,
+                .factors = t->factors,
                 .remote = t->remote,
                 .root_changes = t->service && t->service->root_changes && t->actor_is_root && t->peer.uid == 0,
                 .account = admin ? t->actor : (t->user_usable ? t->user : NULL),

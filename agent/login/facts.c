@@ -68,6 +68,7 @@ static bool may_accept_drift(const Config *config, const Account *nss) {
 
 int facts_collect(FactsData *ret, Registry *registry, const Config *config, const FactsQuery *q) {
         _cleanup_(facts_done) FactsData d = {};
+        const FactorSet *factors;
         Facts *f = &d.facts;
         struct tm tm;
         time_t seconds = (time_t)(q->now_usec / USEC_PER_SEC);
@@ -132,10 +133,10 @@ int facts_collect(FactsData *ret, Registry *registry, const Config *config, cons
         f->minute = (unsigned)(tm.tm_hour * 60 + tm.tm_min);
         f->clock_trusted = q->clock_trusted;
 
-        if (q->family >= 0 && q->family < _FAMILY_MAX) {
-                f->n_alternatives = config->n_alternatives[q->family];
-                memcpy(f->alternatives, config->alternatives[q->family], sizeof(f->alternatives));
-        }
+        factors = config_factors(config, q->family, d.terminal.confidentiality);
+        f->n_alternatives = factors->n;
+        memcpy(f->alternatives, factors->alternatives, sizeof(f->alternatives));
+        f->factors = q->factors;
         d.nss = q->nss;
 
         *ret = d;

@@ -17,6 +17,7 @@ typedef struct FactsQuery {
         const Service *service; /* its row, NULL: unknown */
         Family family;          /* of the row, or what the row says for this caller (service_family()) */
         bool authenticated;
+        unsigned factors; /* verified; 0: not judged */
         bool remote;
         bool root_changes;
         const char *account; /* who acts */

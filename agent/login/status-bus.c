@@ -39,6 +39,7 @@ static int count_rows(Bus *b) {
                 [NOUN_DESIGNATION] = "SELECT count(*) FROM designations WHERE deleted = 0",
                 [NOUN_RESTRICTION] = "SELECT count(*) FROM restrictions WHERE deleted = 0",
                 [NOUN_DEPUTY] = "SELECT count(*) FROM deputies WHERE deleted = 0",
+                [NOUN_CREDENTIAL] = "SELECT count(*) FROM credentials WHERE deleted = 0 AND state = 'active'",
         };
 
         for (NounId n = 0; n < _NOUN_MAX; n++) {

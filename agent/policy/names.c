@@ -31,6 +31,7 @@ static const char *const reason_names[_REASON_MAX] = {
         [REASON_CLASS] = "class",
         [REASON_DRIFT] = "drift",
         [REASON_SECOND_LOGIN] = "second-login",
+        [REASON_FACTORS] = "factors",
 };
 
 static const char *const subject_kind_names[_SUBJECT_MAX] = {

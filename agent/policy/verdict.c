@@ -199,6 +199,16 @@ static bool opens_session(Family family) {
         return family == FAMILY_CONSOLE || family == FAMILY_REMOTE;
 }
 
+/* Whether what was verified holds one of the combinations asked for. */
+static bool factors_suffice(const Facts *f) {
+        if (f->factors == 0)
+                return true;
+        for (size_t i = 0; i < f->n_alternatives; i++)
+                if ((f->factors & f->alternatives[i]) == f->alternatives[i])
+                        return true;
+        return false;
+}
+
 Next verdict_begin(Verdict *v, const Facts *f) {
         *v = (Verdict){ .reason = REASON_DEFAULT, .rule = "default" };
 
@@ -225,6 +235,8 @@ Next verdict_begin(Verdict *v, const Facts *f) {
                 return refuse(v, REASON_TARGET, f->target ? f->target_restriction : NULL);
         if (!f->authenticated && (f->stage == STAGE_ACCOUNT || f->stage == STAGE_SESSION_OPEN))
                 return refuse(v, REASON_NOT_AUTHENTICATED, NULL);
+        if (!factors_suffice(f))
+                return refuse(v, REASON_FACTORS, NULL);
 
         if (f->drift && opens(f->family)) {
                 v->reason = REASON_DRIFT;

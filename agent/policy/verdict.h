@@ -33,6 +33,8 @@ Family family_from_string(const char *s);
 #define FACTOR_CARD             (1u << 1)
 #define FACTOR_BIOMETRIC        (1u << 2)
 #define FACTOR_KEY              (1u << 3) /* an ssh key that sshd has verified; never by our own asking */
+#define FACTORS_ASKED           (FACTOR_PASSWORD | FACTOR_CARD | FACTOR_BIOMETRIC)
+#define FACTORS_ASKED_MAX       3
 #define FACTOR_ALTERNATIVES_MAX 8
 
 typedef enum Reason {
@@ -52,6 +54,7 @@ typedef enum Reason {
         REASON_CLASS,             /* the terminal's class or external line forbids this business (R12) */
         REASON_DRIFT,             /* configuration or PAM stack changed, and the policy closes until that is accepted */
         REASON_SECOND_LOGIN,      /* the person has a session open here already, and the policy refuses a second (R6) */
+        REASON_FACTORS,           /* the factors that were verified are none of the combinations asked for here */
         _REASON_MAX,
 } Reason;
 
@@ -103,6 +106,7 @@ typedef struct Facts {
          * is a FACTOR_… mask */
         unsigned alternatives[FACTOR_ALTERNATIVES_MAX];
         size_t n_alternatives;
+        unsigned factors; /* verified; 0: not to be judged, because it is asked in advance or nobody is asked */
 } Facts;
 
 typedef enum SubjectKind {

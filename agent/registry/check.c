@@ -168,6 +168,86 @@ int restriction_check(Registry *r, const Row *before, const Row *after, uint64_t
         return q;
 }
 
+/* A card or key serves one person (R6): nobody is given what another has or had, but for stand-ins, which go from hand
+ * to hand one at a time. */
+static int key_serves_another(Registry *r, const Value *v, RegistryError *e) {
+        static const char sql[] = "SELECT count(*) FROM credentials WHERE deleted = 0 AND (key = ?1 OR credential = ?2)"
+                                  " AND (state IN ('active', 'suspended')"
+                                  " OR (person <> ?3 AND (replaces IS NULL OR ?4 IS NULL)))";
+        _cleanup_statement_ sqlite3_stmt *s = NULL;
+        int q;
+
+        q = registry_statement(r, sql, &s);
+        if (q == 0)
+                q = registry_result(sqlite3_bind_text(s, 1, v[CREDENTIAL_F_KEY].text, -1, SQLITE_STATIC));
+        if (q == 0)
+                q = registry_result(sqlite3_bind_text(s, 2, v[CREDENTIAL_F_ID].text, -1, SQLITE_STATIC));
+        if (q == 0)
+                q = registry_result(sqlite3_bind_text(s, 3, v[CREDENTIAL_F_PERSON].text, -1, SQLITE_STATIC));
+        if (q == 0)
+                q = registry_result(sqlite3_bind_text(s, 4, v[CREDENTIAL_F_REPLACES].text, -1, SQLITE_STATIC));
+        if (q == 0)
+                q = statement_row(s);
+        if (q == 0 && sqlite3_column_int64(s, 0) > 0)
+                return registry_error(
+                        e, REGISTRY_E_EXISTS, "key", "this card or key is registered already, or was another person's");
+        return q;
+}
+
+/* One card and one key a person, and one stand-in beside the card. */
+static int person_has_one(Registry *r, const Value *v, RegistryError *e) {
+        static const char sql[] = "SELECT count(*) FROM credentials WHERE deleted = 0 AND person = ?1 AND kind = ?2"
+                                  " AND state IN ('active', 'suspended') AND (replaces IS NULL) = ?3";
+        bool card = strcmp(v[CREDENTIAL_F_KIND].text, "card") == 0;
+        _cleanup_statement_ sqlite3_stmt *s = NULL;
+        int q;
+
+        q = registry_statement(r, sql, &s);
+        if (q == 0)
+                q = registry_result(sqlite3_bind_text(s, 1, v[CREDENTIAL_F_PERSON].text, -1, SQLITE_STATIC));
+        if (q == 0)
+                q = registry_result(sqlite3_bind_text(s, 2, v[CREDENTIAL_F_KIND].text, -1, SQLITE_STATIC));
+        if (q == 0)
+                q = registry_result(sqlite3_bind_int(s, 3, v[CREDENTIAL_F_REPLACES].text == NULL));
+        if (q == 0)
+                q = statement_row(s);
+        if (q == 0 && sqlite3_column_int64(s, 0) > 0)
+                return registry_error(e, REGISTRY_E_EXISTS, "person",
+                        card ? "person \"%s\" has a card already; have it returned or removed first"
+                             : "person \"%s\" has a key already; register it again, or remove it first",
+                        shown(v[CREDENTIAL_F_PERSON].text).text);
+        return q;
+}
+
+int credential_check(Registry *r, const Row *before, const Row *after, uint64_t now_usec, RegistryError *e) {
+        const Value *v = after->values;
+        bool card = strcmp(v[CREDENTIAL_F_KIND].text, "card") == 0;
+        _cleanup_(user_done) User user = {};
+        int q;
+
+        if (v[CREDENTIAL_F_UNTIL].number > 0 && v[CREDENTIAL_F_FROM].number >= v[CREDENTIAL_F_UNTIL].number)
+                return registry_error(e, REGISTRY_E_INVALID, "until", "until must be later than from");
+        if (before)
+                return 0;
+        if (!v[CREDENTIAL_F_APPLICATION].text == card)
+                return registry_error(
+                        e, REGISTRY_E_INVALID, "application", "a card has an application, a key has none");
+        if (card ? v[CREDENTIAL_F_ID].text || v[CREDENTIAL_F_RP].text
+                 : !v[CREDENTIAL_F_ID].text || !v[CREDENTIAL_F_RP].text)
+                return registry_error(e, REGISTRY_E_INVALID, "credential",
+                        "a key has a credential id and a relying party, a card has neither");
+        if (v[CREDENTIAL_F_REPLACES].text && (!card || v[CREDENTIAL_F_UNTIL].number == 0))
+                return registry_error(e, REGISTRY_E_INVALID, "replaces", "a stand-in is a card, and has an end");
+        q = registry_person(r, v[CREDENTIAL_F_PERSON].text, &user);
+        if (q == REGISTRY_E_NOT_FOUND)
+                return registry_error(e, REGISTRY_E_INVALID, "person",
+                        "nobody with staff number \"%s\" has an active account of their own",
+                        shown(v[CREDENTIAL_F_PERSON].text).text);
+        if (q == 0)
+                q = key_serves_another(r, v, e);
+        return q == 0 ? person_has_one(r, v, e) : q;
+}
+
 int user_use(Registry *r, const Row *row, RegistryError *e) {
         static const char designations_sql[] =
                 "SELECT count(*) FROM designations WHERE subject = 'user:' || ?1 AND deleted = 0";

@@ -182,6 +182,19 @@ static const char software_table[] =
 /* Date of birth (YYYY-MM-DD), for passwords that are made of it (R7). */
 static const char birth_column[] = "ALTER TABLE users ADD COLUMN birth TEXT;";
 
+/* Cards and keys of people. The counter of a key's signatures is this terminal's own, since it changes at each use. */
+static const char credential_tables[] =
+        "CREATE TABLE credentials (" DIRECTORY_COLUMNS
+        " kind TEXT NOT NULL, person TEXT NOT NULL, label TEXT, application TEXT, key TEXT NOT NULL, credential TEXT,"
+        " rp TEXT, aaguid TEXT, attested INTEGER NOT NULL DEFAULT 0, replaces TEXT,"
+        " valid_from INTEGER NOT NULL DEFAULT 0, state TEXT NOT NULL, state_by TEXT NOT NULL, reason TEXT) STRICT;"
+        "CREATE INDEX credentials_person ON credentials (person) WHERE deleted = 0;"
+        "CREATE INDEX credentials_key ON credentials (key) WHERE deleted = 0;"
+        "CREATE UNIQUE INDEX credentials_active ON credentials (key) WHERE deleted = 0 AND state = 'active';"
+
+        "CREATE TABLE credential_counters (credential TEXT PRIMARY KEY, counter INTEGER NOT NULL,"
+        " used INTEGER NOT NULL) STRICT, WITHOUT ROWID;";
+
 const char *const registry_migrations[] = { directory_tables, local_tables, here_table, access_tables, outbox_left,
-        here_state, import_tables, watched_tables, software_table, birth_column };
+        here_state, import_tables, watched_tables, software_table, birth_column, credential_tables };
 const int registry_n_migrations = (int)ELEMENTSOF(registry_migrations);

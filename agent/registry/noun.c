@@ -5,6 +5,7 @@
 
 #include "policy/date.h"
 #include "policy/hours.h"
+#include "registry/credential.h"
 #include "util/clock.h"
 #include "util/text.h"
 
@@ -79,6 +80,38 @@ static const char *check_subject(Registry *r, const char *text) {
 
 static const char *check_unit_role(Registry *r, const char *text) {
         return unit_role_valid(text) ? NULL : "must be a role of a unit: unit-head or duty-officer";
+}
+
+static const char *check_kind(Registry *r, const char *text) {
+        return credential_kind_from_string(text) == _CREDENTIAL_KIND_INVALID ? "must be card or key" : NULL;
+}
+
+static const char *check_state(Registry *r, const char *text) {
+        return credential_state_from_string(text) == _CREDENTIAL_STATE_INVALID
+                       ? "must be active, suspended, returned or removed"
+                       : NULL;
+}
+
+static const char *check_application(Registry *r, const char *text) {
+        return strcmp(text, "piv") == 0 || strcmp(text, "jpki") == 0 ? NULL : "must be piv or jpki";
+}
+
+static const char *check_base64(const char *text, size_t max) {
+        size_t size;
+        unsigned char *bytes = base64_read(text, max, &size);
+
+        if (!bytes)
+                return "must be base64 of at most 1024 bytes";
+        free(bytes);
+        return NULL;
+}
+
+static const char *check_key(Registry *r, const char *text) {
+        return check_base64(text, CREDENTIAL_KEY_MAX);
+}
+
+static const char *check_credential_id(Registry *r, const char *text) {
+        return check_base64(text, CREDENTIAL_ID_MAX);
 }
 
 static const char *check_services(Registry *r, const char *text) {
@@ -206,6 +239,25 @@ static const Field deputy_fields[] = {
         [DEPUTY_UNTIL] = UNTIL(.required = true),
 };
 
+/* Nothing of it is changed by hand: the verbs of cards and keys go through their state machine. */
+static const Field credential_fields[] = {
+        [CREDENTIAL_F_KIND] = TEXT("kind", 8, check_kind, .required = true, .fixed = true),
+        [CREDENTIAL_F_PERSON] = TEXT("person", PERSON_SIZE, check_word, .required = true, .fixed = true),
+        [CREDENTIAL_F_LABEL] = TEXT("label", 127, check_plain),
+        [CREDENTIAL_F_APPLICATION] = TEXT("application", 8, check_application, .fixed = true),
+        [CREDENTIAL_F_KEY] = TEXT("key", 1400, check_key, .required = true, .fixed = true),
+        [CREDENTIAL_F_ID] = TEXT("credential", 1400, check_credential_id, .fixed = true),
+        [CREDENTIAL_F_RP] = TEXT("rp", 253, check_word, .fixed = true),
+        [CREDENTIAL_F_AAGUID] = TEXT("aaguid", 36, check_word, .fixed = true),
+        [CREDENTIAL_F_ATTESTED] = BOOL("attested"),
+        [CREDENTIAL_F_REPLACES] = TEXT("replaces", 36, check_word, .fixed = true),
+        [CREDENTIAL_F_FROM] = FROM(),
+        [CREDENTIAL_F_UNTIL] = UNTIL(),
+        [CREDENTIAL_F_STATE] = TEXT("state", 16, check_state, .required = true),
+        [CREDENTIAL_F_STATE_BY] = TEXT("state_by", PERSON_SIZE, check_word, .required = true),
+        [CREDENTIAL_F_REASON] = TEXT("reason", 255, check_plain),
+};
+
 #define FIELDS(f) .fields = f, .n_fields = ELEMENTSOF(f)
 
 const Noun registry_nouns[_NOUN_MAX] = {
@@ -237,6 +289,10 @@ const Noun registry_nouns[_NOUN_MAX] = {
         [NOUN_DEPUTY] = {
                 .name = "deputy", .table = "deputies", .order = "n.unit, n.role, n.valid_until, n.id",
                 FIELDS(deputy_fields), .check = deputy_check,
+        },
+        [NOUN_CREDENTIAL] = {
+                .name = "credential", .table = "credentials", .order = "n.person, n.kind, n.id",
+                FIELDS(credential_fields), .check = credential_check,
         },
 };
 

@@ -102,6 +102,23 @@ enum {
 };
 enum { RESTRICTION_ACCOUNT, RESTRICTION_PERSON, RESTRICTION_REASON, RESTRICTION_UNTIL };
 enum { DEPUTY_UNIT, DEPUTY_ROLE, DEPUTY_PERSON, DEPUTY_FROM, DEPUTY_UNTIL };
+enum {
+        CREDENTIAL_F_KIND,
+        CREDENTIAL_F_PERSON,
+        CREDENTIAL_F_LABEL,
+        CREDENTIAL_F_APPLICATION,
+        CREDENTIAL_F_KEY,
+        CREDENTIAL_F_ID,
+        CREDENTIAL_F_RP,
+        CREDENTIAL_F_AAGUID,
+        CREDENTIAL_F_ATTESTED,
+        CREDENTIAL_F_REPLACES,
+        CREDENTIAL_F_FROM,
+        CREDENTIAL_F_UNTIL,
+        CREDENTIAL_F_STATE,
+        CREDENTIAL_F_STATE_BY,
+        CREDENTIAL_F_REASON,
+};
 
 void row_done(Row *row);
 /* Reads the live row with this integer key, uuid or name. REGISTRY_E_NOT_FOUND. */
@@ -139,6 +156,7 @@ int scope_check(Registry *r, const Row *before, const Row *after, uint64_t now_u
 int designation_check(Registry *r, const Row *before, const Row *after, uint64_t now_usec, RegistryError *e);
 int restriction_check(Registry *r, const Row *before, const Row *after, uint64_t now_usec, RegistryError *e);
 int deputy_check(Registry *r, const Row *before, const Row *after, uint64_t now_usec, RegistryError *e);
+int credential_check(Registry *r, const Row *before, const Row *after, uint64_t now_usec, RegistryError *e);
 int user_use(Registry *r, const Row *row, RegistryError *e);
 int terminal_use(Registry *r, const Row *row, RegistryError *e);
 int scope_use(Registry *r, const Row *row, RegistryError *e);

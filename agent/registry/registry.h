@@ -12,8 +12,8 @@
 
 /* One SQLite database, /var/lib/keishi/registry.db (0600 root, WAL, synchronous=FULL, busy_timeout 0: keishid is its
  * only writer; whoever else holds a lock costs a refusal). Directory tables (users, members, terminals, scopes,
- * designations, restrictions) have uuid, origin, version, valid_until, deleted (tombstone), updated; local tables
- * (meta, attempts, sessions, outbox) are this terminal's own. */
+ * designations, restrictions, deputies, credentials) have uuid, origin, version, valid_until, deleted (tombstone),
+ * updated; local tables (meta, attempts, sessions, credential_counters, outbox) are this terminal's own. */
 
 typedef struct Registry Registry;
 
@@ -153,7 +153,7 @@ int registry_shared_password_due(Registry *r, const char *account, const char *p
 
 /* Nouns and their fields are one table (registry/noun.c): name, column, type, required, validator, default. Values
  * travel as a JSON object of strings, integers and booleans by field name. Nouns: user, member, terminal, scope,
- * designation, restriction, deputy. */
+ * designation, restriction, deputy, credential. */
 typedef enum NounId {
         NOUN_USER,
         NOUN_MEMBER,
@@ -162,6 +162,7 @@ typedef enum NounId {
         NOUN_DESIGNATION,
         NOUN_RESTRICTION,
         NOUN_DEPUTY,
+        NOUN_CREDENTIAL,
         _NOUN_MAX,
         _NOUN_INVALID = -1
 } NounId;

@@ -35,8 +35,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 if (keys[i].type == KEY_LOCALE || keys[i].type == KEY_GROUP)
                         require(*(char *const *)at);
                 if (keys[i].type == KEY_FACTORS && keys[i].family >= 0)
-                        require(c->n_alternatives[keys[i].family] > 0 &&
-                                c->alternatives[keys[i].family][0] == FACTOR_PASSWORD);
+                        require(config_factors(c, keys[i].family, (unsigned)keys[i].min)->n > 0 ||
+                                keys[i].family == FAMILY_REMOTE);
         }
         require(c->attempts_max >= 1 && c->connections_per_uid >= 1 && c->staff_uid_min >= 1);
         return 0;

@@ -102,10 +102,10 @@ static void test_an_empty_file_gives_the_defaults(void **state) {
         }
         for (Family f = 0; f < _FAMILY_MAX; f++)
                 if (f == FAMILY_UNATTENDED || f == FAMILY_GREETER)
-                        assert_int_equal(c->n_alternatives[f], 0);
+                        assert_int_equal(c->factors[0][f].n, 0);
                 else {
-                        assert_int_equal(c->n_alternatives[f], 1);
-                        assert_int_equal(c->alternatives[f][0], FACTOR_PASSWORD);
+                        assert_int_equal(c->factors[0][f].n, 1);
+                        assert_int_equal(c->factors[0][f].alternatives[0], FACTOR_PASSWORD);
                 }
         assert_string_equal(c->hash, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
         assert_null(role_to_string(_ROLE_MAX));
@@ -149,7 +149,7 @@ static void test_values_reach_their_places(void **state) {
         assert_int_equal(c->clock_off_usec, 14 * 86400 * USEC_PER_SEC);
         assert_int_equal(c->staff_uid_min, 4294967294);
         assert_string_equal(c->role_groups[ROLE_UNIT_HEAD], "所属長");
-        assert_int_equal(c->n_alternatives[FAMILY_CONSOLE], 1);
+        assert_int_equal(c->factors[0][FAMILY_CONSOLE].n, 1);
 }
 
 static void test_unknown_sections_and_keys_are_refused(void **state) {
@@ -194,17 +194,82 @@ static void test_bad_names_are_refused(void **state) {
         assert_refused("[Roles]\nUnitHead=\n", 2, "is empty");
 }
 
-static void test_factors_that_this_version_cannot_verify_are_refused(void **state) {
-        assert_refused("[Factors]\nConsole=card password\n", 2, "this version cannot verify the factor 'card'");
-        assert_refused(
-                "[Factors]\nConsole=password, biometric\n", 2, "this version cannot verify the factor 'biometric'");
+static void test_combinations_of_factors_reach_their_places(void **state) {
+        _cleanup_(config_free_p) Config *c = load("[Factors]\n"
+                                                  "Console=card biometric, password card,password\n"
+                                                  "Default=card password, password\n"
+                                                  "[FactorsClass3]\n"
+                                                  "Console=biometric\n"
+                                                  "[FactorsClass2]\n"
+                                                  "Default=password card\n"
+                                                  "[Biometric]\n"
+                                                  "RpId=keishi.example.lg.jp\n");
+        const FactorSet *set = config_factors(c, FAMILY_CONSOLE, 1);
+
+        assert_int_equal(set->n, 3);
+        assert_int_equal(set->alternatives[0], FACTOR_CARD | FACTOR_BIOMETRIC);
+        assert_int_equal(set->alternatives[1], FACTOR_CARD | FACTOR_PASSWORD);
+        assert_int_equal(set->order[1][0], FACTOR_PASSWORD);
+        assert_int_equal(set->order[1][1], FACTOR_CARD);
+        assert_int_equal(set->order[1][2], 0);
+        assert_int_equal(set->alternatives[2], FACTOR_PASSWORD);
+        assert_int_equal(config_factors(c, FAMILY_ADMIN, 1)->n, 2);
+        /* remote logins have no card to show */
+        assert_int_equal(config_factors(c, FAMILY_REMOTE, 1)->n, 1);
+        assert_int_equal(config_factors(c, FAMILY_REMOTE, 1)->alternatives[0], FACTOR_PASSWORD);
+        assert_int_equal(config_factors(c, FAMILY_CONSOLE, 3)->n, 1);
+        assert_int_equal(config_factors(c, FAMILY_CONSOLE, 3)->alternatives[0], FACTOR_BIOMETRIC);
+        assert_int_equal(config_factors(c, FAMILY_ADMIN, 3)->n, 2);
+        assert_int_equal(config_factors(c, FAMILY_CONSOLE, 2)->n, 1);
+        assert_int_equal(config_factors(c, FAMILY_REMOTE, 2)->alternatives[0], FACTOR_PASSWORD);
+        assert_int_equal(config_factors(c, FAMILY_CONSOLE, 99)->n, 3);
+        assert_int_equal(config_factors(c, _FAMILY_INVALID, 1)->n, 0);
+        assert_int_equal(config_factors(c, FAMILY_GREETER, 1)->n, 0);
+        assert_string_equal(c->rp_id, "keishi.example.lg.jp");
+        assert_int_equal(c->card_presence, CARD_DURING_SESSION);
+        assert_null(c->card_ca);
+}
+
+static void test_combinations_that_cannot_be_asked_for_are_refused(void **state) {
+        assert_refused("[Factors]\nConsole=card biometric\n", 0, "needs [Biometric] RpId=");
+        assert_refused("[FactorsClass3]\nConsole=biometric\n", 0, "needs [Biometric] RpId=");
+        assert_refused("[Factors]\nRemote=card password\n", 2, "never somebody on another machine");
+        assert_refused("[FactorsClass2]\nRemote=biometric\n", 2, "never somebody on another machine");
         assert_refused("[Factors]\nRemote=key\n", 2, "verified by sshd");
         assert_refused("[Factors]\nAdmin=Password\n", 2, "there is no factor 'Password'");
+        assert_refused("[Factors]\nAdmin=pin\n", 2, "there is no factor 'pin'");
         assert_refused("[Factors]\nSelf=password password\n", 2, "given twice");
         assert_refused("[Factors]\nSelf=password, password\n", 2, "given twice");
+        assert_refused("[Factors]\nSelf=card password, password card\n", 2, "given twice");
         assert_refused("[Factors]\nSelf=password,\n", 2, "an alternative without a factor");
         assert_refused("[Factors]\nSelf=,\n", 2, "an alternative without a factor");
         assert_refused("[Factors]\nGreeter=password\n", 2, "there is no key");
+        assert_refused("[FactorsClass4]\nConsole=password\n", 1, "there is no section");
+}
+
+static void test_what_is_said_of_cards_and_keys_is_read_strictly(void **state) {
+        static const char *const names[] = { "Example.jp", "example", "-a.jp", "a-.jp", "a..jp", ".jp", "a.jp.",
+                "a b.jp", "http://a.jp", "a_b.jp" };
+        _cleanup_(config_free_p) Config *c = load("[Card]\nPresence=remove-after-login\nTimeoutSec=5\n"
+                                                  "Authority=/etc/keishi/card-ca.pem\n"
+                                                  "RevocationList=/etc/keishi/card.crl\n"
+                                                  "[Biometric]\nRpId=none\nAttestationRoots=/etc/keishi/roots.pem\n");
+        char text[128];
+
+        assert_int_equal(c->card_presence, CARD_REMOVE_AFTER_LOGIN);
+        assert_int_equal(c->card_usec, 5 * USEC_PER_SEC);
+        assert_string_equal(c->card_crl, "/etc/keishi/card.crl");
+        assert_null(c->rp_id);
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                snprintf(text, sizeof(text), "[Biometric]\nRpId=%s\n", names[i]);
+                assert_refused(text, 2, "is not a DNS name");
+        }
+        assert_refused("[Card]\nPresence=during-session remove-after-login\n", 2, "choose one");
+        assert_refused("[Card]\nPresence=always\n", 2, "neither");
+        assert_refused("[Card]\nAuthority=card-ca.pem\n", 2, "is not an absolute path");
+        assert_refused("[Card]\nAuthority=/etc/../card-ca.pem\n", 2, "is not an absolute path");
+        assert_refused("[Card]\nRevocationList=/etc/keishi/crl.pem\n", 0, "needs Authority=");
+        assert_refused("[Card]\nTimeoutSec=4\n", 2, "out of range");
 }
 
 static void test_a_trial_needs_its_last_day_and_ends_with_it(void **state) {
@@ -368,7 +433,7 @@ static void test_the_shipped_file_shows_every_key_with_its_default(void **state)
         uncommented = load(all);
         assert_string_equal(uncommented->locale, as_it_is->locale);
         assert_int_equal(uncommented->clock_off_usec, as_it_is->clock_off_usec);
-        assert_memory_equal(uncommented->alternatives, as_it_is->alternatives, sizeof(as_it_is->alternatives));
+        assert_memory_equal(uncommented->factors[0], as_it_is->factors[0], sizeof(as_it_is->factors[0]));
 
         keys = config_keys(&n);
         for (size_t i = 0; i < n; i++) {
@@ -396,7 +461,9 @@ int main(void) {
                 T(test_a_key_given_twice_is_refused),
                 T(test_bad_numbers_and_durations_are_refused),
                 T(test_bad_names_are_refused),
-                T(test_factors_that_this_version_cannot_verify_are_refused),
+                T(test_combinations_of_factors_reach_their_places),
+                T(test_combinations_that_cannot_be_asked_for_are_refused),
+                T(test_what_is_said_of_cards_and_keys_is_read_strictly),
                 T(test_a_trial_needs_its_last_day_and_ends_with_it),
                 T(test_lines_that_inih_would_misread_are_refused),
                 T(test_a_line_as_long_as_allowed_is_read_whole),

@@ -387,7 +387,7 @@ static void test_a_configuration_is_whole_or_an_error(void **state) {
                 assert_string_equal(c->locale, "C");
                 assert_int_equal(strlen(c->hash), 64);
                 assert_string_equal(c->role_groups[ROLE_TRAIL_VIEWER], "keishi-trail-viewer");
-                assert_int_equal(c->n_alternatives[FAMILY_SELF], 1);
+                assert_int_equal(c->factors[0][FAMILY_SELF].n, 1);
         }
 }
 

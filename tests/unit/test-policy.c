@@ -531,6 +531,38 @@ CHANGE(drift_and_a_restriction) {
         f->restriction = "r-1";
 }
 
+CHANGE(the_factors_asked_for) {
+        f->alternatives[0] = FACTOR_CARD | FACTOR_BIOMETRIC;
+        f->alternatives[1] = FACTOR_CARD | FACTOR_PASSWORD;
+        f->n_alternatives = 2;
+        f->factors = FACTOR_CARD | FACTOR_PASSWORD;
+}
+
+CHANGE(more_factors) {
+        the_factors_asked_for(f, c);
+        f->factors = FACTOR_CARD | FACTOR_PASSWORD | FACTOR_BIOMETRIC;
+}
+
+CHANGE(one_of_two_factors) {
+        the_factors_asked_for(f, c);
+        f->factors = FACTOR_CARD;
+}
+
+CHANGE(another_factor) {
+        the_factors_asked_for(f, c);
+        f->factors = FACTOR_PASSWORD | FACTOR_BIOMETRIC;
+}
+
+CHANGE(no_combination) {
+        f->n_alternatives = 0;
+        f->factors = FACTOR_PASSWORD;
+}
+
+CHANGE(one_of_two_and_restricted) {
+        one_of_two_factors(f, c);
+        f->restriction = "r-1";
+}
+
 /* ---- the clock ---- */
 
 CHANGE(lost_clock) {
@@ -674,6 +706,13 @@ static const Case cases[] = {
         { "changed configuration", drift, REASON_DRIFT, "policy:OnDrift" },
         { "changed configuration, unlocking", drift_and_a_locker, REASON_GRANTED, DESIGNATION },
         { "changed configuration and a restriction", drift_and_a_restriction, REASON_RESTRICTED, "restriction:r-1" },
+
+        { "the factors asked for", the_factors_asked_for, REASON_GRANTED, DESIGNATION },
+        { "more factors than asked for", more_factors, REASON_GRANTED, DESIGNATION },
+        { "one of two factors", one_of_two_factors, REASON_FACTORS, "default" },
+        { "another factor", another_factor, REASON_FACTORS, "default" },
+        { "nothing that could be asked for", no_combination, REASON_FACTORS, "default" },
+        { "a factor too few, and restricted", one_of_two_and_restricted, REASON_RESTRICTED, "restriction:r-1" },
 
         { "lost clock, nothing time-bound", lost_clock, REASON_GRANTED, DESIGNATION },
         { "lost clock and hours", lost_clock_with_hours, REASON_CLOCK, DESIGNATION },
