@@ -16,6 +16,7 @@
 #include "keishi/paths.h"
 #include "login/bus.h"
 #include "login/drift.h"
+#include "login/identity.h"
 #include "login/lifecycle.h"
 #include "login/server.h"
 #include "login/service.h"
@@ -47,6 +48,7 @@ typedef struct Keishid {
         Config *config;
         Registry *registry;
         Trail *trail;
+        Identity *identity;
         Lookup *lookup;
         HelperPool *password;
         TrustedClock clock;
@@ -73,6 +75,7 @@ static void keishid_done(Keishid *k) {
         k->software_helpers = helper_pool_free(k->software_helpers);
         k->lookup = lookup_free(k->lookup);
         k->trail = trail_free(k->trail);
+        k->identity = identity_free(k->identity);
         k->registry = registry_free(k->registry);
         k->config = config_free(k->config);
         k->event = sd_event_unref(k->event);
@@ -186,6 +189,13 @@ static int open_registry(Keishid *k) {
         }
         registry_set_service_family(k->registry, family_of);
         return 0;
+}
+
+/* Before the trail: it may have to begin a new epoch. */
+static int open_identity(Keishid *k) {
+        int r = identity_new(&k->identity, k->registry, k->options.root);
+
+        return r == 0 ? 0 : fail_registry(k, "identity", r);
 }
 
 static int open_trail(Keishid *k, const char *boot_id) {
@@ -305,6 +315,7 @@ static int start_login(Keishid *k, const char *boot_id) {
                 .sessions = k->sessions,
                 .enforcer = k->enforcer,
                 .drift = k->drift,
+                .identity = k->identity,
         };
         r = login_server_new(&k->server, &context, k->options.root);
         return r == 0 ? 0 : fail(KEISHI_RUN_DIR, r);
@@ -319,6 +330,7 @@ static int start_bus(Keishid *k) {
                 .config = k->config,
                 .root = k->options.root,
                 .drift = k->drift,
+                .identity = k->identity,
                 .clock_trusted = on_clock_trusted,
                 .clock_confirm = on_clock_confirm,
                 .clock_confirmed = on_clock_confirmed,
@@ -360,7 +372,8 @@ static int run(Keishid *k) {
         if (r < 0)
                 return fail("event loop", r);
 
-        if (lock(k) != 0 || open_registry(k) != 0 || open_trail(k, boot_id) != 0 || start_helpers(k) != 0)
+        if (lock(k) != 0 || open_registry(k) != 0 || open_identity(k) != 0 || open_trail(k, boot_id) != 0 ||
+                start_helpers(k) != 0)
                 return EXIT_FAILURE;
         refresh(k);
         /* Before anything is recorded now: the newest entry is what the clock is held against. */
@@ -370,6 +383,9 @@ static int run(Keishid *k) {
         r = lifecycle_started(k->registry, k->trail, k->config, boot_id);
         if (r != 0)
                 return fail_registry(k, "trail", r);
+        r = identity_start(k->identity, k->trail);
+        if (r != 0)
+                return fail_registry(k, "identity", r);
         if (start_drift(k) != 0 || start_software(k) != 0 || start_login(k, boot_id) != 0 || start_bus(k) != 0)
                 return EXIT_FAILURE;
 

@@ -28,14 +28,14 @@ static int parse_arguments(pam_handle_t *pamh, int argc, const char **argv, cons
 
 static int call(pam_handle_t *pamh, Stage stage, int flags, int argc, const char **argv) {
         const char *root, *text;
-        bool absent = false;
+        bool absent = false, heard = false;
         int r;
 
         r = parse_arguments(pamh, argc, argv, &root);
         if (r != PAM_SUCCESS)
                 return r;
 
-        r = relay_call(pamh, stage, flags, root, &absent);
+        r = relay_call(pamh, stage, flags, root, &absent, &heard);
         if (!absent)
                 return r;
 
@@ -43,7 +43,8 @@ static int call(pam_handle_t *pamh, Stage stage, int flags, int argc, const char
         if (break_glass_allowed(pamh, stage, root))
                 return PAM_IGNORE;
 
-        if (stage == STAGE_AUTH || stage == STAGE_ACCOUNT) {
+        /* An agent that could not decide has said why. */
+        if (!heard && (stage == STAGE_AUTH || stage == STAGE_ACCOUNT)) {
                 text = dgettext(GETTEXT_DOMAIN,
                         "The security agent (keishid) is not running, so nobody can log in. Tell your system manager.");
                 relay_show(pamh, flags, PAM_ERROR_MSG, text, strlen(text));

@@ -329,12 +329,12 @@ static int relay_loop(Relay *r, bool *ret_absent) {
         }
 }
 
-int relay_call(pam_handle_t *pamh, Stage stage, int flags, const char *root, bool *ret_absent) {
+int relay_call(pam_handle_t *pamh, Stage stage, int flags, const char *root, bool *ret_absent, bool *ret_heard) {
         Relay r = { .pamh = pamh, .flags = flags };
         int result = PAM_SYSTEM_ERR, k;
         MessageBuilder b;
 
-        *ret_absent = false;
+        *ret_absent = *ret_heard = false;
         k = relay_describe(&r, stage, &b);
         if (k == -ECANCELED)
                 return PAM_CONV_ERR;
@@ -357,6 +357,7 @@ int relay_call(pam_handle_t *pamh, Stage stage, int flags, const char *root, boo
         else
                 pam_syslog(pamh, LOG_ERR, "the call cannot be carried: %s", strerror(-k));
 
+        *ret_heard = r.heard;
         close(r.fd);
         wipe(r.password);
         return result;

@@ -9,8 +9,8 @@
 
 /* One PAM call carried to keishid and back. `root` is the prefix of all paths. Returns a PAM code other than
  * PAM_IGNORE. *ret_absent is set when there was no agent to decide: the socket refused, it never answered, or it said
- * that it cannot decide. */
-int relay_call(pam_handle_t *pamh, Stage stage, int flags, const char *root, bool *ret_absent);
+ * that it cannot decide; *ret_heard when it said anything, and so has told the person why. */
+int relay_call(pam_handle_t *pamh, Stage stage, int flags, const char *root, bool *ret_absent, bool *ret_heard);
 
 /* Shows a text through the application, unless it asked for silence. */
 void relay_show(pam_handle_t *pamh, int flags, int style, const char *text, size_t size);

@@ -111,6 +111,23 @@ static void need_precondition(const AuditFacts *facts, AuditFinding *f, const ch
         lack(f, "%s", id);
 }
 
+/* The machine is the one that the terminal was enrolled as. */
+static void need_identity(const AuditFacts *facts, AuditFinding *f) {
+        json_object *identity = member(facts->status, "identity"), *hardware = member(identity, "hardware");
+        const char *state = json_string(identity, "state"), *epoch = json_string(identity, "epoch");
+
+        if (!state || strcmp(state, "right") != 0) {
+                fail(f,
+                        _("this is not the machine that was enrolled as this terminal, or the terminal is retired "
+                          "(%s)"),
+                        state ? state : "?");
+                return;
+        }
+        show(f, _("bound to this machine, epoch %s of the trail"), epoch ? epoch : "?");
+        if (!hardware || json_object_array_length(hardware) == 0)
+                show(f, "%s", _("its hardware says nothing that tells it from others: bound by machine-id and key"));
+}
+
 /* The agent decides logins here at all, and by which settings. */
 static void need_decisions(const AuditFacts *facts, AuditFinding *f) {
         json_object *policy = member(facts->agent, "policy"), *pam = member(facts->agent, "pam");
@@ -127,6 +144,7 @@ static void need_decisions(const AuditFacts *facts, AuditFinding *f) {
                 fail(f, "%s", _("the registry cannot be used"));
         if (!member(facts->status, "terminal"))
                 fail(f, "%s", _("this terminal is not registered"));
+        need_identity(facts, f);
         if (!json_boolean(policy, "recorded"))
                 lack(f, "%s", _("the configuration in use is not the one recorded last"));
         show(f, _("configuration SHA-256 %s"), hash ? hash : "?");
@@ -340,8 +358,23 @@ static void look_changes(const AuditFacts *facts, AuditFinding *f) {
                 lack(f, "%s", _("no entry that is kept here tells of installed software"));
 }
 
+static void look_evidence(const AuditFacts *facts, AuditFinding *f) {
+        need_recording(facts, f);
+        need_identity(facts, f);
+        since(f, number(member(facts->status, "identity"), "bound_usec"));
+        show_event(facts, f, "identity-bound");
+        show_event(facts, f, "identity-mismatch");
+        show_event(facts, f, "terminal-retired");
+        show_event(facts, f, "directory-backed-up");
+        if (!event(facts, "directory-backed-up"))
+                lack(f, "%s", _("no entry that is kept here tells of a backup of the directory"));
+        lack(f, "%s",
+                _("the terminal is not cut off from the network, and its trail is on its own disk, in this version"));
+}
+
 static void look_audit(const AuditFacts *facts, AuditFinding *f) {
         show(f, "%s", _("this report"));
+        need_identity(facts, f);
         show_event(facts, f, "trail-read");
         since(f, number(facts->agent, "setup_usec"));
 }
@@ -378,7 +411,7 @@ const AuditRow audit_rows[] = {
         { "R29", N_("trails are looked up by those named, and that is recorded"), look_viewed },
         { "R30", N_("inquiries into personal data"), NULL },
         { "R31", N_("changes of policy, settings and software are recorded"), look_changes },
-        { "R32", N_("incident: evidence is preserved"), NULL },
+        { "R32", N_("incident: evidence is preserved"), look_evidence },
         { "R33", N_("emergency exception"), NULL },
         { "R34", N_("electronic ledgers"), NULL },
         { "R35", N_("audit report"), look_audit },

@@ -20,6 +20,7 @@ static const Verb *const tables[] = {
         export_verbs,
         clock_verbs,
         drift_verbs,
+        life_verbs,
         attempt_verbs,
         trail_verbs,
 };

@@ -34,6 +34,8 @@ static const struct {
         { NOUN_DEPUTY, "unit", N_("UNIT"), N_("UNIT"), N_("the unit that the deputy acts for") },
         { NOUN_DEPUTY, "role", N_("ROLE"), N_("ROLE"), N_("unit-head or duty-officer") },
         { NOUN_RESTRICTION, "reason", N_("REASON"), N_("TEXT"), N_("why (recorded)") },
+        { NOUN_TERMINAL, "epoch", N_("EPOCH"), NULL, NULL },
+        { NOUN_TERMINAL, "key", N_("KEY"), NULL, NULL },
         { _NOUN_INVALID, "account", N_("ACCOUNT"), N_("USER"), N_("the account") },
         { _NOUN_INVALID, "person", N_("PERSON"), N_("NUMBER"), N_("staff number of the person") },
         { _NOUN_INVALID, "unit", N_("UNIT"), N_("UNIT"), N_("the unit that the person belongs to") },
@@ -78,7 +80,8 @@ static const struct {
 static const char *const columns[_NOUN_MAX][COLUMNS_MAX] = {
         [NOUN_USER] = { "account", "person", "name", "unit", "shared", "retired" },
         [NOUN_MEMBER] = { "account", "person" },
-        [NOUN_TERMINAL] = { "name", "unit", "confidentiality", "integrity", "availability", "external", "purpose" },
+        [NOUN_TERMINAL] = { "name", "unit", "confidentiality", "integrity", "availability", "external", "purpose",
+                "retired" },
         [NOUN_SCOPE] = { "name", "business", "unit", "terminals", "services", "hours", "until" },
         [NOUN_DESIGNATION] = { "uuid", "scope", "subject", "terminals", "services", "hours", "until" },
         [NOUN_RESTRICTION] = { "uuid", "account", "person", "reason", "until" },

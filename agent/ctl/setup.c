@@ -241,6 +241,26 @@ static ExitCode write_directory(Setup *s) {
         return step(s, "directory", true, "%s", _("terminal, users, scopes and designations are registered"));
 }
 
+/* The terminal is bound to the machine by the agent, together with the first rows. */
+static ExitCode check_identity(Setup *s) {
+        _cleanup_json_ json_object *status = NULL;
+        const char *state = NULL, *epoch = NULL;
+        json_object *identity;
+
+        if (client_call_json(s->ctl, &status, "Status", NULL) == CTL_DONE &&
+                json_object_object_get_ex(status, "identity", &identity)) {
+                state = json_string(identity, "state");
+                epoch = json_string(identity, "epoch");
+        }
+        if (state && strcmp(state, "right") == 0)
+                return step(s, "identity", true, _("the terminal is bound to this machine, epoch %s of its trail"),
+                        epoch ? epoch : "?");
+        return step(s, "identity", false,
+                _("this is not the machine that was enrolled as this terminal (%s); enrol it: keishictl terminal "
+                  "enrol"),
+                state ? state : "?");
+}
+
 /* ---- the trial ---- */
 
 static const char *module_of(const Setup *s) {
@@ -446,6 +466,8 @@ static ExitCode run_steps(Setup *s) {
         if (code == CTL_DONE)
                 code = check_directory(s);
         if (s->check_only) {
+                if (code == CTL_DONE && s->set_up)
+                        code = check_identity(s);
                 if (code == CTL_DONE)
                         code = try_unknown(s);
                 if (code == CTL_DONE && s->plan.try_user && s->set_up)
@@ -456,6 +478,8 @@ static ExitCode run_steps(Setup *s) {
                 code = try_unknown(s);
         if (code == CTL_DONE)
                 code = write_directory(s);
+        if (code == CTL_DONE)
+                code = check_identity(s);
         if (code == CTL_DONE)
                 code = try_user(s);
         if (code == CTL_DONE)

@@ -140,6 +140,32 @@ static int health_configuration(Table *t, json_object *agent) {
         return r;
 }
 
+static int health_identity(Table *t, json_object *agent) {
+        json_object *o = member(agent, "identity");
+        const char *state = o ? json_string(o, "state") : NULL, *epoch = o ? json_string(o, "epoch") : NULL;
+        char bound[MOMENT_TEXT_MAX];
+        int r;
+
+        if (!state || strcmp(state, "unbound") == 0)
+                return 0;
+        moment_format(number(o, "bound_usec"), bound);
+        if (strcmp(state, "right") == 0)
+                r = row(t, _("identity"),
+                        json_object_array_length(member(o, "hardware")) > 0
+                                ? _("this machine, enrolled %s")
+                                : _("this machine, enrolled %s; its hardware says nothing that tells it from others"),
+                        bound);
+        else if (strcmp(state, "retired") == 0)
+                r = row(t, _("identity"), "%s",
+                        _("RETIRED: staff are REFUSED; keishictl terminal enrol takes it back"));
+        else
+                r = row(t, _("identity"),
+                        _("NOT THE MACHINE THAT WAS ENROLLED (%s): staff are REFUSED; look into it, then keishictl "
+                          "terminal enrol"),
+                        state);
+        return r == 0 && epoch ? row(t, _("epoch of the trail"), "%s", epoch) : r;
+}
+
 static int show_health(const Ctl *ctl, json_object *agent) {
         _cleanup_(table_free_p) Table *t = NULL;
         json_object *clock;
@@ -154,6 +180,8 @@ static int show_health(const Ctl *ctl, json_object *agent) {
                 r = row(t, _("version"), _("%s, since %s"), json_string(agent, "version"), started);
                 if (r == 0)
                         r = health_terminal(t, agent);
+                if (r == 0)
+                        r = health_identity(t, agent);
                 mode = json_string(agent, "mode");
                 if (r == 0)
                         r = mode && strcmp(mode, "observe") == 0

@@ -408,6 +408,10 @@ static int on_uid(sd_bus_message *reply, void *userdata, sd_bus_error *error) {
                         allow(a);
                 return 0;
         }
+        if (uid == 0 && a->ask.or_root) {
+                allow(a);
+                return 0;
+        }
         if (uid == 0) {
                 refuse(a, "Refused", "role", N_("root holds no role: call as yourself, from your own account"));
                 return 0;

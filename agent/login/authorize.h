@@ -75,6 +75,7 @@ typedef struct Ask {
         bool others;        /* the person's other accounts are looked up too: their groups count */
         const char *target; /* staff number of the person that is acted on, whose accounts are looked up; copied */
         bool root;          /* uid 0, and only it, passes: Setup */
+        bool or_root;       /* uid 0 passes too; `fn` looks at whether it may */
         authorized_fn fn;
 } Ask;
 

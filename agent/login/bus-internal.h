@@ -106,6 +106,8 @@ int status_bus_confirm_clock(sd_bus_message *m, void *userdata, sd_bus_error *er
 int drift_bus_accept(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int drift_bus_setup_finished(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int harden_bus_hardened(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int identity_bus_enrol(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int identity_bus_retire(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int setup_bus_setup(sd_bus_message *m, void *userdata, sd_bus_error *error);
 
 void trail_bus_done(Bus *b);

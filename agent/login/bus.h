@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "factor/lookup.h"
 #include "login/drift.h"
+#include "login/identity.h"
 #include "registry/registry.h"
 #include "trail/trail.h"
 
@@ -27,6 +28,7 @@ typedef struct BusContext {
         const Config *config;
         const char *root; /* prefix of files; NULL: none */
         Drift *drift;
+        Identity *identity;
 
         /* Whether time-bound rules may be applied. */
         bool (*clock_trusted)(void *userdata);

@@ -82,6 +82,7 @@ int check_verdict(Bus *b, const CheckQuery *q, json_object **ret) {
                         .now_usec = q->now_usec,
                         .clock_trusted = q->clock_trusted,
                         .drift_closes = !q->terminal && drift_closes(b->c.drift),
+                        .identity_closes = !q->terminal && identity_closes(b->c.identity),
                 });
         if (r == 0)
                 r = facts_judge(&d, b->c.registry, &v);

@@ -51,11 +51,24 @@ const char *reason_text(Reason r) {
                         "You have a session open on this terminal already. End it first, or ask your system manager.");
         case REASON_FACTORS:
                 return N_("This terminal asks for other proofs of who you are by now. Log in again.");
+        case REASON_CLONED:
+                return N_("This is not the machine that was enrolled as this terminal (a copied disk, or other "
+                          "hardware). It is closed until a system manager enrols it; tell them.");
+        case REASON_TERMINAL_RETIRED:
+                return N_("This terminal is retired. Use another one, and tell your system manager.");
         case REASON_GRANTED:
         case _REASON_MAX:
                 break;
         }
         return N_("Access was refused. Ask your system manager.");
+}
+
+/* A terminal that is closed to all staff leaves the way in that pam_keishi itself guards: break-glass at the console.
+ */
+Result transaction_refusal(const Transaction *t, const Verdict *v, Result result) {
+        bool closed = v->reason == REASON_CLONED || v->reason == REASON_TERMINAL_RETIRED;
+
+        return closed && t->family == FAMILY_CONSOLE ? RESULT_UNAVAILABLE : result;
 }
 
 const char *verdict_result(const Verdict *v) {
@@ -139,6 +152,7 @@ int transaction_judge(Transaction *t, bool authenticated, FactsData *ret_data, V
                                   : NULL,
                 .target_nss = admin ? t->user_nss : NULL,
                 .drift_closes = drift_closes(t->context->drift),
+                .identity_closes = identity_closes(t->context->identity),
         };
         Registry *registry = t->context->registry;
         bool own;

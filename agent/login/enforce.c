@@ -82,6 +82,7 @@ static bool reason_ends(Reason r) {
         case REASON_EXPIRED:
         case REASON_TARGET:
         case REASON_CLASS:
+        case REASON_TERMINAL_RETIRED:
                 return true;
         default:
                 return false;

@@ -56,8 +56,8 @@ static int collect_person(Registry *registry, const char *person, uint64_t now, 
         return r == REGISTRY_E_NOT_FOUND ? 0 : r;
 }
 
-/* Who has to look at what changed gets in to do so. */
-static bool may_accept_drift(const Config *config, const Account *nss) {
+/* Who has to look at what changed, or to enrol the terminal, gets in to do so. */
+static bool may_look_after(const Config *config, const Account *nss) {
         static const Role roles[] = { ROLE_SYSTEM_MANAGER, ROLE_SYSTEM_OWNER };
 
         for (size_t i = 0; nss && i < ELEMENTSOF(roles); i++)
@@ -126,7 +126,13 @@ int facts_collect(FactsData *ret, Registry *registry, const Config *config, cons
         f->terminal_unit = d.terminal.unit;
         f->confidentiality = d.terminal.confidentiality;
         f->external_line = d.terminal.external_line;
-        f->drift = q->drift_closes && !may_accept_drift(config, q->nss);
+        if (q->drift_closes || q->identity_closes || d.terminal.retired) {
+                bool may = may_look_after(config, q->nss);
+
+                f->drift = q->drift_closes && !may;
+                f->cloned = q->identity_closes && !may;
+                f->terminal_retired = d.terminal.retired && !may;
+        }
 
         f->now_usec = q->now_usec;
         f->weekday = (unsigned)(tm.tm_wday + 6) % 7;

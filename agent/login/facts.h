@@ -28,7 +28,8 @@ typedef struct FactsQuery {
         const char *terminal; /* NULL: this one */
         uint64_t now_usec;
         bool clock_trusted;
-        bool drift_closes; /* drift_closes(), where something is to be opened */
+        bool drift_closes;    /* drift_closes(), where something is to be opened */
+        bool identity_closes; /* identity_closes(), likewise */
 } FactsQuery;
 
 typedef struct FactsData {

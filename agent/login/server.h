@@ -9,6 +9,7 @@
 #include "login/abuse.h"
 #include "login/drift.h"
 #include "login/enforce.h"
+#include "login/identity.h"
 #include "login/proof.h"
 #include "login/session.h"
 #include "login/trusted-clock.h"
@@ -32,6 +33,7 @@ typedef struct LoginContext {
         SessionList *sessions;
         Enforcer *enforcer;
         Drift *drift;
+        const Identity *identity;
         /* owned by the server */
         ProofList proofs;
         AbuseLog abuse;

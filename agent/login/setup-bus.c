@@ -69,18 +69,20 @@ static int add_row(Bus *b, const Caller *caller, NounId noun, size_t index, json
 }
 
 /* Makes the new terminal this one, and records that. From here on entries carry its name. */
-static int become(Bus *b, const Caller *caller, json_object *terminal, bool record) {
-        _cleanup_(event_free_p) Event *event = NULL;
+static int become(Bus *b, const Caller *caller, json_object *terminal, bool record, RegistryError *e) {
+        _cleanup_(event_free_p) Event *event = NULL, *bound = NULL;
         int r;
 
-        r = registry_meta_set(b->c.registry, "terminal", json_string(terminal, "uuid"));
-        if (r != 0 || !record)
-                return r;
-        trail_set_terminal(b->c.trail, json_string(terminal, "name"), json_string(terminal, "uuid"),
-                json_string(terminal, "unit"));
+        if (!record)
+                return registry_meta_set(b->c.registry, "terminal", json_string(terminal, "uuid"));
+        bound = bus_event(EVENT_IDENTITY_BOUND, caller);
         event = bus_event(EVENT_SETUP, caller);
-        if (!event)
+        if (!bound || !event)
                 return -ENOMEM;
+        event_set(bound, FIELD_DETAIL, "setup");
+        r = identity_write(b->c.identity, b->c.trail, json_string(terminal, "uuid"), bound, e);
+        if (r != 0)
+                return r;
         event_set(event, FIELD_RESULT, "done");
         return trail_append(b->c.trail, event);
 }
@@ -123,7 +125,7 @@ static int write_document(
         }
         r = add_row(b, caller, NOUN_TERMINAL, 1, fields, now, record, &terminal, e);
         if (r == 0)
-                r = become(b, caller, terminal, record);
+                r = become(b, caller, terminal, record, e);
         for (size_t i = 0; r == 0 && i < ELEMENTSOF(parts); i++)
                 r = write_part(b, caller, document, i, now, record, result, e);
         if (r != 0)
@@ -204,6 +206,17 @@ static int add_self(Bus *b, json_object *result) {
         return 0;
 }
 
+/* The key is made, and the machine looked at, before anything is written. */
+static int prepare_identity(Bus *b, RegistryError *e) {
+        int r = identity_prepare(b->c.identity);
+
+        if (r != IDENTITY_E_NO_MACHINE)
+                return r == -ENOSPC || r == -EROFS || r == -EDQUOT ? REGISTRY_E_UNUSABLE : r;
+        (void)snprintf(e->text, sizeof(e->text),
+                "/etc/machine-id is missing or holds none; systemd-machine-id-setup makes one");
+        return REGISTRY_E_INVALID;
+}
+
 /* Writes the document (unless it is to be verified only) and judges, within one transaction. */
 static int apply(
         Bus *b, json_object *document, const Resolved *found, size_t n, json_object *result, RegistryError *e) {
@@ -213,9 +226,15 @@ static int apply(
         uint64_t now = clock_usec(CLOCK_REALTIME);
         int r;
 
-        r = registry_begin(b->c.registry);
+        r = keep ? prepare_identity(b, e) : 0;
         if (r != 0)
                 return r;
+        r = registry_begin(b->c.registry);
+        if (r != 0) {
+                if (keep)
+                        identity_written(b->c.identity, b->c.trail, false);
+                return r;
+        }
         r = verify ? add_self(b, result) : write_document(b, &root, document, result, keep, e);
         if (r == 0)
                 r = add_registered(b, document, result);
@@ -225,8 +244,8 @@ static int apply(
                 r = registry_commit(b->c.registry);
         if (r != 0 || !keep)
                 registry_rollback(b->c.registry);
-        if (r != 0 && keep)
-                trail_set_terminal(b->c.trail, NULL, NULL, NULL);
+        if (keep)
+                identity_written(b->c.identity, b->c.trail, r == 0);
         if (r == 0 && keep) {
                 trail_kick(b->c.trail);
                 b->counted = false;

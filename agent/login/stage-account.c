@@ -36,7 +36,7 @@ static bool copy(char **ret, const char *text) {
 
 static void refuse(Transaction *t, const FactsData *d, const Verdict *v, Result result) {
         transaction_record_refused(t, EVENT_LOGIN_REFUSED, d, v, NULL);
-        transaction_fail(t, result, reason_text(v->reason));
+        transaction_fail(t, transaction_refusal(t, v, result), reason_text(v->reason));
 }
 
 /* System accounts with nobody in front run all day; what they do is not a person's access, unless a person became root

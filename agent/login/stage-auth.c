@@ -168,7 +168,7 @@ static void decide(Transaction *t) {
         /* Right factors, wrong place: no failed attempt. */
         take_back_untried(t);
         transaction_record_refused(t, EVENT_LOGIN_REFUSED, &d, &v, NULL);
-        transaction_fail(t, RESULT_PERM_DENIED, reason_text(v.reason));
+        transaction_fail(t, transaction_refusal(t, &v, RESULT_PERM_DENIED), reason_text(v.reason));
 }
 
 static void on_password(int r, const char *reply, size_t size, void *userdata) {

@@ -24,7 +24,8 @@ static int add_terminal(Bus *b, json_object *o) {
                 json_set_uint(row, "confidentiality", t.confidentiality) < 0 ||
                 json_set_uint(row, "integrity", t.integrity) < 0 ||
                 json_set_uint(row, "availability", t.availability) < 0 ||
-                json_set_boolean(row, "external", t.external_line) < 0)
+                json_set_boolean(row, "external", t.external_line) < 0 ||
+                json_set_boolean(row, "retired", t.retired) < 0)
                 return -ENOMEM;
         return json_set(o, "terminal", TAKE_PTR(row));
 }
@@ -122,6 +123,13 @@ static int add_drift(Bus *b, json_object *o) {
         return r < 0 ? r : json_set(o, "configuration", drift);
 }
 
+static int add_identity(Bus *b, json_object *o) {
+        json_object *identity = NULL;
+        int r = identity_json(b->c.identity, &identity);
+
+        return r < 0 ? r : json_set(o, "identity", identity);
+}
+
 int status_bus_status(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         _cleanup_json_ json_object *o = json_object_new_object();
         _cleanup_free_ char *setup = NULL;
@@ -153,6 +161,8 @@ int status_bus_status(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                 r = add_clock(b, o);
         if (r == 0)
                 r = add_drift(b, o);
+        if (r == 0)
+                r = add_identity(b, o);
         return r < 0 ? r : bus_reply_json(m, o);
 }
 

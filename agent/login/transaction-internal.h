@@ -111,5 +111,7 @@ Event *transaction_event(Transaction *t, EventKind kind, const FactsData *d, con
 /* Records a refusal; never fails. `v` may be NULL: then `reason` and the rule "default" stand. */
 void transaction_record_refused(
         Transaction *t, EventKind kind, const FactsData *d, const Verdict *v, const char *reason);
+/* What PAM is told of a refusal, where it is `result` otherwise. */
+Result transaction_refusal(const Transaction *t, const Verdict *v, Result result);
 /* What a person is told about a refusal by the evaluator; marked for translation. */
 const char *reason_text(Reason r);

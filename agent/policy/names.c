@@ -32,6 +32,8 @@ static const char *const reason_names[_REASON_MAX] = {
         [REASON_DRIFT] = "drift",
         [REASON_SECOND_LOGIN] = "second-login",
         [REASON_FACTORS] = "factors",
+        [REASON_CLONED] = "cloned",
+        [REASON_TERMINAL_RETIRED] = "terminal-retired",
 };
 
 static const char *const subject_kind_names[_SUBJECT_MAX] = {

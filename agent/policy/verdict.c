@@ -223,6 +223,10 @@ Next verdict_begin(Verdict *v, const Facts *f) {
 
         if (!f->terminal)
                 return refuse(v, REASON_TERMINAL_UNKNOWN, NULL);
+        if (f->terminal_retired)
+                return refuse(v, REASON_TERMINAL_RETIRED, NULL);
+        if (f->cloned && (opens(f->family) || f->family == FAMILY_UNATTENDED))
+                return refuse(v, REASON_CLONED, NULL);
         if (!f->account || !f->registered)
                 return refuse(v, REASON_UNREGISTERED, NULL);
         if (f->retired)
@@ -277,7 +281,8 @@ bool verdict_offer(Verdict *v, const Facts *f, const Candidate *c) {
 }
 
 void verdict_observe(Verdict *v, const Facts *f) {
-        if (v->granted || !f->account || !f->known)
+        if (v->granted || !f->account || !f->known || v->reason == REASON_CLONED ||
+                v->reason == REASON_TERMINAL_RETIRED)
                 return;
         if (f->restriction)
                 (void)refuse(v, REASON_RESTRICTED, f->restriction);

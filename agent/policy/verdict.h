@@ -55,6 +55,8 @@ typedef enum Reason {
         REASON_DRIFT,             /* configuration or PAM stack changed, and the policy closes until that is accepted */
         REASON_SECOND_LOGIN,      /* the person has a session open here already, and the policy refuses a second (R6) */
         REASON_FACTORS,           /* the factors that were verified are none of the combinations asked for here */
+        REASON_CLONED,            /* this is not the machine that the terminal was enrolled as */
+        REASON_TERMINAL_RETIRED,
         _REASON_MAX,
 } Reason;
 
@@ -93,8 +95,10 @@ typedef struct Facts {
         const char *terminal_unit;
         unsigned confidentiality; /* 機密性 1..3 */
         bool external_line;
-        bool drift; /* its configuration changed unaccepted, the policy closes for that, and the person may not accept
-                     */
+        bool drift;  /* its configuration changed unaccepted, the policy closes for that, and the person may not accept
+                      */
+        bool cloned; /* the machine is not the one that was enrolled, and the person may not enrol it */
+        bool terminal_retired; /* the terminal is, and the person may not enrol it anew */
 
         /* now, in the terminal's own time zone */
         uint64_t now_usec; /* CLOCK_REALTIME */
@@ -191,5 +195,6 @@ bool verdict_offer(Verdict *v, const Facts *f, const Candidate *c);
 
 /* What a terminal that only observes (試行) makes of a verdict: a refusal becomes a grant that says what would have
  * been refused and why. It stays a refusal for who is retired or restricted, or acts as such an account, whatever the
- * reason was before; and for a name that NSS does not know. A grant is left as it is. */
+ * reason was before; for a name that NSS does not know; and on a terminal that is retired, or not the machine that was
+ * enrolled. A grant is left as it is. */
 void verdict_observe(Verdict *v, const Facts *f);

@@ -195,6 +195,17 @@ static const char credential_tables[] =
         "CREATE TABLE credential_counters (credential TEXT PRIMARY KEY, counter INTEGER NOT NULL,"
         " used INTEGER NOT NULL) STRICT, WITHOUT ROWID;";
 
+/* What the life of a terminal leaves in its row (login/identity.h). restore_rows is what a restore is going to write
+ * (registry/restore.h), of the noun's own columns in their order; local. */
+static const char terminal_life[] =
+        "ALTER TABLE terminals ADD COLUMN retired INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE terminals ADD COLUMN epoch INTEGER NOT NULL DEFAULT 0;"
+        "ALTER TABLE terminals ADD COLUMN agent_key TEXT;"
+
+        "CREATE TABLE restore_rows (noun INTEGER NOT NULL, uuid TEXT NOT NULL, version INTEGER NOT NULL,"
+        " v0 ANY, v1 ANY, v2 ANY, v3 ANY, v4 ANY, v5 ANY, v6 ANY, v7 ANY, v8 ANY, v9 ANY, v10 ANY, v11 ANY, v12 ANY,"
+        " v13 ANY, v14 ANY, v15 ANY, PRIMARY KEY (noun, uuid)) STRICT, WITHOUT ROWID;";
+
 const char *const registry_migrations[] = { directory_tables, local_tables, here_table, access_tables, outbox_left,
-        here_state, import_tables, watched_tables, software_table, birth_column, credential_tables };
+        here_state, import_tables, watched_tables, software_table, birth_column, credential_tables, terminal_life };
 const int registry_n_migrations = (int)ELEMENTSOF(registry_migrations);

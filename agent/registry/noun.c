@@ -184,11 +184,19 @@ static const Field member_fields[] = {
 static const Field terminal_fields[] = {
         [TERMINAL_F_NAME] = TEXT("name", TERMINAL_SIZE, check_terminal, .required = true, .fixed = true),
         [TERMINAL_F_UNIT] = TEXT("unit", UNIT_SIZE, check_plain, .required = true),
-        INT("confidentiality", 1, 3, 2),
-        INT("integrity", 1, 2, 1),
-        INT("availability", 1, 2, 1),
-        BOOL("external"),
-        TEXT("purpose", 255, check_plain),
+        [TERMINAL_F_CONFIDENTIALITY] = INT("confidentiality", 1, 3, 2),
+        [TERMINAL_F_INTEGRITY] = INT("integrity", 1, 2, 1),
+        [TERMINAL_F_AVAILABILITY] = INT("availability", 1, 2, 1),
+        [TERMINAL_F_EXTERNAL] = BOOL("external"),
+        [TERMINAL_F_PURPOSE] = TEXT("purpose", 255, check_plain),
+        [TERMINAL_F_RETIRED] = { .name = "retired", .column = "retired", .type = TYPE_BOOL, .max = 1, .kept = true },
+        [TERMINAL_F_EPOCH] = { .name = "epoch", .column = "epoch", .type = TYPE_INT, .max = INT32_MAX, .kept = true },
+        [TERMINAL_F_KEY] = { .name = "key",
+                .column = "agent_key",
+                .type = TYPE_TEXT,
+                .kept = true,
+                .size = 64,
+                .check = check_word },
 };
 
 static const Field scope_fields[] = {

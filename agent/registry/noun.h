@@ -75,7 +75,18 @@ extern const Noun registry_nouns[_NOUN_MAX];
 /* Fields of each noun, as indices into Row.values. */
 enum { USER_ACCOUNT, USER_PERSON, USER_NAME, USER_UNIT, USER_SHARED, USER_RETIRED, USER_BIRTH };
 enum { MEMBER_ACCOUNT, MEMBER_PERSON };
-enum { TERMINAL_F_NAME, TERMINAL_F_UNIT };
+enum {
+        TERMINAL_F_NAME,
+        TERMINAL_F_UNIT,
+        TERMINAL_F_CONFIDENTIALITY,
+        TERMINAL_F_INTEGRITY,
+        TERMINAL_F_AVAILABILITY,
+        TERMINAL_F_EXTERNAL,
+        TERMINAL_F_PURPOSE,
+        TERMINAL_F_RETIRED,
+        TERMINAL_F_EPOCH,
+        TERMINAL_F_KEY,
+};
 enum {
         SCOPE_NAME,
         SCOPE_BUSINESS,

@@ -105,7 +105,9 @@ int registry_restriction(
         return 0;
 }
 
-#define TERMINAL_COLUMNS "t.uuid, t.name, t.unit, t.purpose, t.confidentiality, t.integrity, t.availability, t.external"
+#define TERMINAL_COLUMNS                                                                                               \
+        "t.uuid, t.name, t.unit, t.purpose, t.confidentiality, t.integrity, t.availability, t.external,"               \
+        " t.retired"
 
 static int read_terminal(sqlite3_stmt *s, Terminal *ret) {
         _cleanup_(terminal_done) Terminal t = {};
@@ -121,6 +123,7 @@ static int read_terminal(sqlite3_stmt *s, Terminal *ret) {
         t.integrity = (unsigned)sqlite3_column_int(s, 5);
         t.availability = (unsigned)sqlite3_column_int(s, 6);
         t.external_line = sqlite3_column_int(s, 7) != 0;
+        t.retired = sqlite3_column_int(s, 8) != 0;
 
         *ret = t;
         t = (Terminal){};

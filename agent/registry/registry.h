@@ -108,6 +108,7 @@ typedef struct Terminal {
         char *unit;
         unsigned confidentiality, integrity, availability; /* 機密性 1..3, 完全性 1..2, 可用性 1..2 */
         bool external_line;
+        bool retired;
         char *purpose; /* or NULL */
 } Terminal;
 void terminal_done(Terminal *t);

@@ -19,6 +19,7 @@ static const char *const terminal_names[_TERMINAL_FIELD_MAX] = {
         [TERMINAL_FIELD_NAME] = "KEISHI_TERMINAL",
         [TERMINAL_FIELD_UUID] = "KEISHI_TERMINAL_UUID",
         [TERMINAL_FIELD_UNIT] = "KEISHI_TERMINAL_UNIT",
+        [TERMINAL_FIELD_EPOCH] = "KEISHI_EPOCH",
 };
 
 static bool is_hex(char c) {

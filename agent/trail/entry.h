@@ -16,8 +16,8 @@
  * stands at most once, in this order:
  *
  *   MESSAGE_ID PRIORITY SYSLOG_IDENTIFIER=keishid MESSAGE KEISHI_EVENT KEISHI_SEQ KEISHI_TIME KEISHI_BOOT_ID
- * KEISHI_BOOTTIME [KEISHI_TERMINAL] [KEISHI_TERMINAL_UUID] [KEISHI_TERMINAL_UNIT] [fields of keishi/event.h, in the
- * order of their table]
+ * KEISHI_BOOTTIME [KEISHI_TERMINAL] [KEISHI_TERMINAL_UUID] [KEISHI_TERMINAL_UNIT] [KEISHI_EPOCH] [fields of
+ * keishi/event.h, in the order of their table]
  *
  * MESSAGE_ID and PRIORITY are those of the kind. Numbers are decimal without leading zeros, at most INT64_MAX; times
  * are microseconds. A boot id of 32 zeros means unknown. What is optional and empty is left out. */
@@ -41,6 +41,7 @@ typedef enum EntryTerminal {
         TERMINAL_FIELD_NAME,
         TERMINAL_FIELD_UUID,
         TERMINAL_FIELD_UNIT,
+        TERMINAL_FIELD_EPOCH,
         _TERMINAL_FIELD_MAX,
 } EntryTerminal;
 

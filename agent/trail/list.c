@@ -19,6 +19,7 @@ static const char *const terminal_keys[_TERMINAL_FIELD_MAX] = {
         [TERMINAL_FIELD_NAME] = "terminal",
         [TERMINAL_FIELD_UUID] = "terminal_uuid",
         [TERMINAL_FIELD_UNIT] = "unit",
+        [TERMINAL_FIELD_EPOCH] = "epoch",
 };
 
 typedef struct Filter {

@@ -26,11 +26,18 @@ static int on_import(sd_event_source *source, uint64_t usec, void *userdata) {
 }
 
 /* What is imported at the start says where it happened, too. */
-static void name_terminal(Trail *t) {
+void trail_read_terminal(Trail *t) {
         _cleanup_(terminal_done) Terminal self = {};
+        _cleanup_free_ char *epoch = NULL;
 
         if (registry_terminal_self(t->registry, &self) == 0)
                 trail_set_terminal(t, self.name, self.uuid, self.unit);
+        else
+                trail_set_terminal(t, NULL, NULL, NULL);
+        if (registry_meta_get(t->registry, TRAIL_META_EPOCH, &epoch) == 0)
+                trail_set_epoch(t, epoch);
+        else
+                trail_set_epoch(t, NULL);
 }
 
 int trail_new(Trail **ret, sd_event *event, Registry *registry, const TrailOptions *options) {
@@ -67,7 +74,7 @@ int trail_new(Trail **ret, sd_event *event, Registry *registry, const TrailOptio
         if (t->writable && options->power_was_cut)
                 t->writable = outbox_rewind(&t->outbox, JOURNAL_SYNC_USEC) == 0;
         t->floor_at_start = t->outbox.last_time;
-        name_terminal(t);
+        trail_read_terminal(t);
         import_run(t);
         trail_kick(t);
 
@@ -95,17 +102,19 @@ Trail *trail_free(Trail *t) {
         return NULL;
 }
 
-void trail_set_terminal(Trail *t, const char *name, const char *uuid, const char *unit) {
-        const char *const values[_TERMINAL_FIELD_MAX] = {
-                [TERMINAL_FIELD_NAME] = name,
-                [TERMINAL_FIELD_UUID] = uuid,
-                [TERMINAL_FIELD_UNIT] = unit,
-        };
+static void set_field(Trail *t, EntryTerminal field, const char *value) {
+        free(t->terminal[field]);
+        t->terminal[field] = value ? text_escape(value, strlen(value), ENTRY_TERMINAL_MAX) : NULL;
+}
 
-        for (size_t i = 0; i < _TERMINAL_FIELD_MAX; i++) {
-                free(t->terminal[i]);
-                t->terminal[i] = values[i] ? text_escape(values[i], strlen(values[i]), ENTRY_TERMINAL_MAX) : NULL;
-        }
+void trail_set_terminal(Trail *t, const char *name, const char *uuid, const char *unit) {
+        set_field(t, TERMINAL_FIELD_NAME, name);
+        set_field(t, TERMINAL_FIELD_UUID, uuid);
+        set_field(t, TERMINAL_FIELD_UNIT, unit);
+}
+
+void trail_set_epoch(Trail *t, const char *epoch) {
+        set_field(t, TERMINAL_FIELD_EPOCH, epoch);
 }
 
 int trail_append_at(Trail *t, const Event *e, EntryHead *head) {

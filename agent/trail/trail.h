@@ -51,6 +51,11 @@ DEFINE_CLEANUP(Trail *, trail_free)
 
 /* What every entry carries; call when it changes (trail_new() has read it from the registry). NULL: unknown yet. */
 void trail_set_terminal(Trail *t, const char *name, const char *uuid, const char *unit);
+/* The epoch of the trail, likewise: with the terminal and the number it makes an entry unique. NULL: none yet. */
+void trail_set_epoch(Trail *t, const char *epoch);
+/* Reads all of that from the registry (TRAIL_META_EPOCH, and the row of this terminal), as it is now. */
+void trail_read_terminal(Trail *t);
+#define TRAIL_META_EPOCH "epoch"
 
 /* Appends within the transaction that the caller has open. 0, REGISTRY_E_UNUSABLE or a negative errno: roll back and
  * refuse. */
@@ -85,7 +90,7 @@ int trail_status(Trail *t, TrailStatus *ret);
 
 /* Entries after `after_seq`, oldest first, at most `limit`, whose fields equal those given (a JSON object of name →
  * value; "since" and "until" in µs, both included), as a JSON array of objects by name. Names: "event", "terminal",
- * "terminal_uuid", "unit" (the terminal's), and the fields of keishi/event.h in lower case
+ * "terminal_uuid", "unit" (the terminal's), "epoch", and the fields of keishi/event.h in lower case
  * ("account", "user_unit", …); only in what is returned also "message", "boot_id", and as integers "seq", "time",
  * "priority", "boottime". Text is in its escaped form (event_set()). *ret_last_seq is the last entry looked at, for the
  * next page; only a bounded number is looked at, so the end is reached when it equals `after_seq`, not when few or none

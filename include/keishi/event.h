@@ -41,7 +41,12 @@
         X(DRIFT_ACCEPTED, "drift-accepted", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e41", 5, "the configuration as it is was accepted") \
         X(SOFTWARE_CHANGED, "software-changed", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e42", 5, "installed software changed")       \
         X(HARDENED, "hardened", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e70", 5, "what the terminal rests on was closed or opened")  \
-        X(SECOND_LOGIN, "second-login", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e71", 4, "a person has more than one session open")
+        X(SECOND_LOGIN, "second-login", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e71", 4, "a person has more than one session open") \
+        X(IDENTITY_BOUND, "identity-bound", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e50", 5, "identity of the terminal bound to this machine") \
+        X(IDENTITY_MISMATCH, "identity-mismatch", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e51", 1, "this is not the machine that was enrolled") \
+        X(TERMINAL_RETIRED, "terminal-retired", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e52", 4, "terminal retired")                 \
+        X(DIRECTORY_BACKED_UP, "directory-backed-up", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e53", 5, "directory backed up")        \
+        X(DIRECTORY_RESTORED, "directory-restored", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e54", 4, "directory restored from a backup")
 
 typedef enum EventKind {
 #define X(kind, name, id, priority, message) EVENT_##kind,

@@ -16,6 +16,10 @@
 #define KEISHI_REGISTRY_FILE     "/var/lib/keishi/registry.db"
 #define KEISHI_RESERVE_FILE      "/var/lib/keishi/reserve"
 #define KEISHI_BREAK_GLASS_SPOOL "/var/lib/keishi/break-glass.spool"
+#define KEISHI_KEY_FILE          "/var/lib/keishi/identity.key"
+#define KEISHI_KEY_FILE_NEW      "/var/lib/keishi/identity.key.new"
+#define KEISHI_MACHINE_ID        "/etc/machine-id"
+#define KEISHI_DMI_DIR           "/sys/class/dmi/id"
 #define KEISHI_JOURNAL_SOCKET    "/run/systemd/journal.keishi/socket"
 #define KEISHI_USERS_DIR         "/run/systemd/users" /* logind: a file per uid that has sessions or lingers */
 #define KEISHI_NOTICE_DIR        "/run/keishi/notice" /* a file per uid: what its terminals are told */

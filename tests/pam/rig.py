@@ -114,6 +114,7 @@ class Rig:
         if state_size:
             subprocess.run(["mount", "-t", "tmpfs", "-o", "size=%d,mode=700" % state_size, "none", self.path("var/lib/keishi")], check=True)
         self.write("etc/keishi/keishid.conf", "[Agent]\nLocale=en\n[Attempts]\nDelaySec=0\n" + config)
+        self.write("etc/machine-id", "0123456789abcdef0123456789abcde1\n", 0o444)
         self.module = BUILD + "/pam_keishi/pam_keishi.so"
         self.make_accounts()
         self.make_services()

@@ -98,7 +98,8 @@ static void test_an_entry_says_what_happened_and_what_to_do_in_its_language(void
 }
 
 static bool field_exists(const char *name, size_t size) {
-        static const char *const fixed[] = { "KEISHI_EVENT", "KEISHI_SEQ", "KEISHI_TIME", "KEISHI_TERMINAL" };
+        static const char *const fixed[] = { "KEISHI_EVENT", "KEISHI_SEQ", "KEISHI_TIME", "KEISHI_TERMINAL",
+                "KEISHI_EPOCH" };
 
         for (EventField f = 0; f < _FIELD_MAX; f++)
                 if (strlen(field_info(f)->journal) == size && memcmp(field_info(f)->journal, name, size) == 0)

@@ -563,6 +563,37 @@ CHANGE(one_of_two_and_restricted) {
         f->restriction = "r-1";
 }
 
+CHANGE(clone) {
+        f->cloned = true;
+}
+CHANGE(clone_and_a_stranger) {
+        f->cloned = true;
+        f->registered = false;
+}
+CHANGE(clone_and_a_locker) {
+        locker(f);
+        f->cloned = true;
+}
+CHANGE(clone_and_cron) {
+        cron_of_a_designated_person(f, c);
+        f->cloned = true;
+}
+CHANGE(clone_and_cron_of_root) {
+        cron_of_root(f, c);
+        f->cloned = true;
+}
+CHANGE(retired_terminal) {
+        f->terminal_retired = true;
+}
+CHANGE(retired_terminal_and_a_locker) {
+        locker(f);
+        f->terminal_retired = true;
+}
+CHANGE(retired_terminal_and_cron_of_root) {
+        cron_of_root(f, c);
+        f->terminal_retired = true;
+}
+
 /* ---- the clock ---- */
 
 CHANGE(lost_clock) {
@@ -713,6 +744,14 @@ static const Case cases[] = {
         { "another factor", another_factor, REASON_FACTORS, "default" },
         { "nothing that could be asked for", no_combination, REASON_FACTORS, "default" },
         { "a factor too few, and restricted", one_of_two_and_restricted, REASON_RESTRICTED, "restriction:r-1" },
+        { "copied disk", clone, REASON_CLONED, "default" },
+        { "copied disk and an unregistered person", clone_and_a_stranger, REASON_CLONED, "default" },
+        { "copied disk, unlocking", clone_and_a_locker, REASON_GRANTED, DESIGNATION },
+        { "copied disk and cron of a person", clone_and_cron, REASON_CLONED, "default" },
+        { "copied disk and cron of root", clone_and_cron_of_root, REASON_GRANTED, "service:cron" },
+        { "retired terminal", retired_terminal, REASON_TERMINAL_RETIRED, "default" },
+        { "retired terminal, unlocking", retired_terminal_and_a_locker, REASON_TERMINAL_RETIRED, "default" },
+        { "retired terminal and cron of root", retired_terminal_and_cron_of_root, REASON_GRANTED, "service:cron" },
 
         { "lost clock, nothing time-bound", lost_clock, REASON_GRANTED, DESIGNATION },
         { "lost clock and hours", lost_clock_with_hours, REASON_CLOCK, DESIGNATION },
@@ -939,6 +978,14 @@ static void on_trial_a_refusal_is_let_in_with_its_real_rule_and_reason(void **st
         assert_true(observe(&f, &c, 1).observed);
         f.family = _FAMILY_INVALID;
         assert_true(observe(&f, &c, 1).observed);
+
+        f = facts();
+        f.cloned = true;
+        assert_false(observe(&f, &c, 1).granted);
+        assert_int_equal(observe(&f, &c, 1).reason, REASON_CLONED);
+        f = facts();
+        f.terminal_retired = true;
+        assert_false(observe(&f, &c, 1).granted);
 }
 
 static void on_trial_the_restricted_and_the_retired_stay_out_whatever_else_is_wrong(void **state) {
