@@ -155,13 +155,17 @@ static int open_key(const char *path, int flags) {
 static int erase(const char *path) {
         static const unsigned char zeros[KEY_FILE_SIZE];
         _cleanup_close_ int fd = open_key(path, O_RDWR);
+        struct stat st;
         int r;
 
         if (fd == -ENOENT)
                 return 0;
         if (fd < 0)
                 return fd;
-        r = write_all(fd, zeros, sizeof(zeros));
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        /* Not more than there is: a full disk has no room for that. */
+        r = write_all(fd, zeros, st.st_size < (off_t)sizeof(zeros) ? (size_t)st.st_size : sizeof(zeros));
         if (r < 0)
                 return r;
         return unlink(path) < 0 ? -errno : 0;

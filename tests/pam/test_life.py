@@ -287,13 +287,12 @@ def test_whenever_the_agent_is_killed_while_it_enrols_the_next_start_is_whole():
 
 
 def test_a_full_disk_leaves_the_enrolment_as_it_was():
-    with Office(state_size=24 << 20) as o:
+    with Office(state_size=16 << 20) as o:
         become(o)
-        with open(o.path("var/lib/keishi/filler"), "wb") as f:
+        with open(o.path("var/lib/keishi/filler"), "wb", buffering=0) as f:
             try:
                 while True:
                     f.write(b"x" * 4096)
-                    f.flush()
             except OSError:
                 pass
         r = o.ctl(KANRI, "terminal", "enrol", "--reason", "x")

@@ -182,7 +182,7 @@ def test_check_verifies_and_changes_nothing(o):
     r = o.ctl("setup", "--check", "--module", o.module, "--json")
     assert r.returncode == DONE and json.loads(r.stdout)["done"], (r.stdout, r.stderr)
     assert {s["step"]: s["ok"] for s in json.loads(r.stdout)["steps"]} == {
-        "agent": True, "break-glass": True, "terminal": True, "designation": True, "try-unknown": True, "profile": True}
+        "agent": True, "break-glass": True, "terminal": True, "designation": True, "identity": True, "try-unknown": True, "profile": True}
     with open(o.path("etc/keishi/break-glass"), "w") as f:
         f.write("locked # oops\n")
     r = o.ctl("setup", "--check", "--module", o.module, "--json")
