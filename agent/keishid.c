@@ -14,6 +14,7 @@
 #include "factor/helper.h"
 #include "factor/lookup.h"
 #include "keishi/paths.h"
+#include "login/admin-log.h"
 #include "login/bus.h"
 #include "login/drift.h"
 #include "login/identity.h"
@@ -33,6 +34,7 @@
 #define END_PARALLEL      4
 #define END_USEC          (10 * USEC_PER_SEC)
 #define SOFTWARE_USEC     (30 * USEC_PER_SEC)
+#define SUDOERS_USEC      (10 * USEC_PER_SEC)
 #define LOCK_TRIES        20
 #define LOCK_PAUSE_USEC   (50 * USEC_PER_MSEC)
 
@@ -55,6 +57,8 @@ typedef struct Keishid {
         HelperPool *end;
         HelperPool *software_helpers;
         Software *software;
+        HelperPool *admin_helpers, *sudoers_helpers;
+        AdminLog *admin_log;
         SessionList *sessions;
         Enforcer *enforcer;
         Drift *drift;
@@ -68,6 +72,9 @@ static void keishid_done(Keishid *k) {
         k->bus = bus_free(k->bus);
         k->enforcer = enforcer_free(k->enforcer);
         k->drift = drift_free(k->drift);
+        k->admin_log = admin_log_free(k->admin_log);
+        k->admin_helpers = helper_pool_free(k->admin_helpers);
+        k->sudoers_helpers = helper_pool_free(k->sudoers_helpers);
         k->sessions = session_list_free(k->sessions);
         k->password = helper_pool_free(k->password);
         k->end = helper_pool_free(k->end);
@@ -241,6 +248,10 @@ static int start_helpers(Keishid *k) {
                 r = start_pool(k, &k->end, "keishi-end", END_PARALLEL, END_USEC);
         if (r == 0)
                 r = start_pool(k, &k->software_helpers, "keishi-software", 1, SOFTWARE_USEC);
+        if (r == 0)
+                r = start_pool(k, &k->admin_helpers, "keishi-admin", 1, UINT64_MAX);
+        if (r == 0)
+                r = start_pool(k, &k->sudoers_helpers, "keishi-sudoers", 1, SUDOERS_USEC);
         return r == 0 ? 0 : fail("helpers", r);
 }
 
@@ -265,6 +276,27 @@ static int start_enforcer(Keishid *k) {
         return users_dir && notice_dir ? enforcer_new(&k->enforcer, &context) : -ENOMEM;
 }
 
+static int start_admin_log(Keishid *k) {
+        AdminLogContext context = {
+                .event = k->event,
+                .registry = k->registry,
+                .trail = k->trail,
+                .lookup = k->lookup,
+                .reader = k->admin_helpers,
+                .sudoers = k->sudoers_helpers,
+                .root = k->options.root,
+        };
+        int r = admin_log_new(&k->admin_log, &context);
+
+        return r < 0 ? fail("administrators", r) : 0;
+}
+
+static void on_drift(void *userdata) {
+        Keishid *k = userdata;
+
+        admin_log_look(k->admin_log);
+}
+
 /* After the start is recorded: a change of the configuration comes behind the hash of what was loaded. */
 static int start_drift(Keishid *k) {
         DriftContext context = {
@@ -273,6 +305,8 @@ static int start_drift(Keishid *k) {
                 .trail = k->trail,
                 .config = k->config,
                 .root = k->options.root,
+                .changed = on_drift,
+                .userdata = k,
         };
         int r = drift_new(&k->drift, &context);
 
@@ -316,6 +350,7 @@ static int start_login(Keishid *k, const char *boot_id) {
                 .enforcer = k->enforcer,
                 .drift = k->drift,
                 .identity = k->identity,
+                .admin_log = k->admin_log,
         };
         r = login_server_new(&k->server, &context, k->options.root);
         return r == 0 ? 0 : fail(KEISHI_RUN_DIR, r);
@@ -331,6 +366,7 @@ static int start_bus(Keishid *k) {
                 .root = k->options.root,
                 .drift = k->drift,
                 .identity = k->identity,
+                .admin_log = k->admin_log,
                 .clock_trusted = on_clock_trusted,
                 .clock_confirm = on_clock_confirm,
                 .clock_confirmed = on_clock_confirmed,
@@ -386,7 +422,8 @@ static int run(Keishid *k) {
         r = identity_start(k->identity, k->trail);
         if (r != 0)
                 return fail_registry(k, "identity", r);
-        if (start_drift(k) != 0 || start_software(k) != 0 || start_login(k, boot_id) != 0 || start_bus(k) != 0)
+        if (start_admin_log(k) != 0 || start_drift(k) != 0 || start_software(k) != 0 || start_login(k, boot_id) != 0 ||
+                start_bus(k) != 0)
                 return EXIT_FAILURE;
 
         (void)sd_notify(0, "READY=1\nSTATUS=Deciding logins.");

@@ -280,6 +280,26 @@ static void look_class(const AuditFacts *facts, AuditFinding *f) {
         lack(f, "%s", _("judged at login, by the business of the designation; files are not looked at"));
 }
 
+/* What is done with these rights is recorded. */
+static void need_commands(const AuditFacts *facts, AuditFinding *f) {
+        json_object *o = member(facts->status, "administrators");
+        const char *sudo = json_string(o, "sudo"), *settings = json_string(o, "settings");
+
+        if (!o || !json_boolean(o, "read"))
+                lack(f, "%s", _("the host's journal is not being read: commands of sudo are not recorded for now"));
+        if (!sudo || strcmp(sudo, "unknown") == 0)
+                lack(f, "%s", _("it was not looked at yet whether sudo writes what is done with it"));
+        else if (strcmp(sudo, "absent") == 0)
+                show(f, "%s", _("sudo is not installed"));
+        else if (strcmp(sudo, "logs") == 0)
+                show(f, "%s", _("sudo writes each command, for everybody, in the form that is read"));
+        else
+                lack(f, _("sudo does not write each command; sudoers has: %s"), settings ? settings : "?");
+        show_event(facts, f, "admin-command");
+        show_event(facts, f, "admin-log");
+        show(f, "%s", _("what is typed in a shell of root is not seen; that there was one is"));
+}
+
 static void look_administrators(const AuditFacts *facts, AuditFinding *f) {
         const char *factors = json_string(member(member(facts->agent, "policy"), "factors"), "admin");
 
@@ -287,7 +307,7 @@ static void look_administrators(const AuditFacts *facts, AuditFinding *f) {
         need_enforced(facts, f);
         need_stacks(facts, f);
         show(f, _("su, sudo and polkit ask for: %s"), factors ? factors : "?");
-        lack(f, "%s", _("the commands run with these rights are not in the trail in this version"));
+        need_commands(facts, f);
 }
 
 static void look_trail(const AuditFacts *facts, AuditFinding *f) {

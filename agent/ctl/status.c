@@ -166,6 +166,25 @@ static int health_identity(Table *t, json_object *agent) {
         return r == 0 && epoch ? row(t, _("epoch of the trail"), "%s", epoch) : r;
 }
 
+static int health_administrators(Table *t, json_object *agent) {
+        json_object *o = member(agent, "administrators");
+        const char *sudo = o ? json_string(o, "sudo") : NULL, *settings = o ? json_string(o, "settings") : NULL;
+        _cleanup_free_ char *safe = settings ? text_safe(settings) : NULL;
+
+        if (!o)
+                return 0;
+        if (!json_boolean(o, "read"))
+                return row(t, _("administrators"), "%s",
+                        _("the host's journal is not being read: commands of sudo are NOT RECORDED for now"));
+        if (sudo && strcmp(sudo, "does-not-log") == 0)
+                return row(t, _("administrators"), _("commands of sudo are NOT, OR NOT ALL, RECORDED; sudoers has: %s"),
+                        safe ? safe : "?");
+        if (sudo && strcmp(sudo, "unknown") == 0)
+                return row(t, _("administrators"), "%s",
+                        _("commands of sudo are read; its settings were not looked at yet"));
+        return row(t, _("administrators"), "%s", _("commands of sudo and pkexec are recorded"));
+}
+
 static int show_health(const Ctl *ctl, json_object *agent) {
         _cleanup_(table_free_p) Table *t = NULL;
         json_object *clock;
@@ -205,6 +224,8 @@ static int show_health(const Ctl *ctl, json_object *agent) {
                                         : _("NOT TRUSTED; look at it, then keishictl terminal confirm-clock"));
                 if (r == 0)
                         r = health_configuration(t, agent);
+                if (r == 0)
+                        r = health_administrators(t, agent);
         }
         if (r == 0)
                 r = row(t, _("PAM profile"), "%s",

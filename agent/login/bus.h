@@ -8,6 +8,7 @@
 
 #include "config/config.h"
 #include "factor/lookup.h"
+#include "login/admin-log.h"
 #include "login/drift.h"
 #include "login/identity.h"
 #include "registry/registry.h"
@@ -29,6 +30,7 @@ typedef struct BusContext {
         const char *root; /* prefix of files; NULL: none */
         Drift *drift;
         Identity *identity;
+        AdminLog *admin_log;
 
         /* Whether time-bound rules may be applied. */
         bool (*clock_trusted)(void *userdata);

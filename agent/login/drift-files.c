@@ -22,7 +22,7 @@
 #define LINES_MAX      12u /* shown of a difference */
 #define LINE_MAX_BYTES 120u
 
-static const char *const etc_names[] = { "pam.conf", "sudoers", NULL };
+static const char *const etc_names[] = { "pam.conf", "sudo.conf", "sudoers", NULL };
 static const char *const module_names[] = { "pam_keishi.so", NULL };
 
 const WatchedPlace watched_places[] = {

@@ -409,6 +409,8 @@ int drift_look(Drift *d) {
                 event_free(events[i]);
         if (r == 0)
                 d->first = false;
+        if (d->c.changed)
+                d->c.changed(d->c.userdata);
         return r;
 }
 

@@ -21,7 +21,9 @@ typedef struct DriftContext {
         Registry *registry;
         Trail *trail;
         const Config *config;
-        const char *root; /* prefix of the files */
+        const char *root;                /* prefix of the files */
+        void (*changed)(void *userdata); /* some have; NULL: nobody wants to know */
+        void *userdata;
 } DriftContext;
 
 /* Reads what was seen last, looks, records what differs, and listens. 0, REGISTRY_E_… or a negative errno. */

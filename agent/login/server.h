@@ -7,6 +7,7 @@
 #include "factor/helper.h"
 #include "factor/lookup.h"
 #include "login/abuse.h"
+#include "login/admin-log.h"
 #include "login/drift.h"
 #include "login/enforce.h"
 #include "login/identity.h"
@@ -34,6 +35,7 @@ typedef struct LoginContext {
         Enforcer *enforcer;
         Drift *drift;
         const Identity *identity;
+        AdminLog *admin_log;
         /* owned by the server */
         ProofList proofs;
         AbuseLog abuse;

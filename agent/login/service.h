@@ -21,6 +21,7 @@ typedef struct Service {
         bool any_caller;    /* a caller other than root may ask, about itself only */
         bool patient;       /* prompts may stay open: a greeter waits for people */
         bool hides_errors;  /* its greeter writes a text of its own over an error message, but not over information */
+        bool tells_command; /* writes into the system log which command it runs; see admin-log.h */
         bool own_session;   /* opens sessions that are worth a row and a trail */
 } Service;
 

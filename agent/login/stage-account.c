@@ -71,6 +71,25 @@ static int record_granted(Transaction *t, Event *e, const Verdict *v, uint64_t n
         return 0;
 }
 
+/* Who is let through here writes next about what is run: sudo into the system log, and pkexec, which has no session
+ * that is worth a row, says so right after its session. */
+static void hint_account(Transaction *t) {
+        static const char pkexec[] = "/usr/bin/pkexec";
+        bool is_pkexec = t->peer.exe && strcmp(t->peer.exe, pkexec) == 0;
+        const Session s = {
+                .account = t->actor,
+                .person = t->person,
+                .name = t->name,
+                .target = t->user,
+                .service = t->service_name,
+                .tty = t->tty,
+                .process = t->peer.process,
+        };
+
+        if (t->actor && t->service && t->service->tells_command && (!t->service->self_is_proof || is_pkexec))
+                admin_log_hint(t->context->admin_log, &s, is_pkexec);
+}
+
 void account_start(Transaction *t) {
         _cleanup_(facts_done) FactsData d = {};
         _cleanup_(event_free_p) Event *e = NULL;
@@ -99,6 +118,7 @@ void account_start(Transaction *t) {
                         return transaction_unusable(t);
         }
 
+        hint_account(t);
         if (!p)
                 transaction_say_observed(t, &v); /* else it was said when the factors were given */
         if (p && proof_set_target(p, t->user) < 0)
@@ -131,6 +151,7 @@ void session_open_start(Transaction *t) {
         _cleanup_(event_free_p) Event *e = NULL;
         _cleanup_(session_done) Session s = {};
         const Session *other;
+        Session shown;
         bool authenticated;
         Verdict v;
         Proof *p;
@@ -175,9 +196,15 @@ void session_open_start(Transaction *t) {
                 !copy(&s.target, t->family == FAMILY_ADMIN ? t->user : NULL) || !copy(&s.tty, t->tty))
                 return transaction_finish(t, RESULT_SYSTEM_ERR);
 
+        shown = s;
         r = session_open(t->context->sessions, &s, d.facts.now_usec, e);
         if (r != 0)
                 return transaction_unusable(t);
+        /* What it owned is the list's now, and still there. */
+        if (t->service->tells_command) {
+                (void)snprintf(shown.id, sizeof(shown.id), "%s", event_get(e, FIELD_SESSION));
+                admin_log_hint(t->context->admin_log, &shown, true);
+        }
         if (p)
                 proof_remove(&t->context->proofs, p);
         if (t->family == FAMILY_CONSOLE)

@@ -130,6 +130,13 @@ static int add_identity(Bus *b, json_object *o) {
         return r < 0 ? r : json_set(o, "identity", identity);
 }
 
+static int add_administrators(Bus *b, json_object *o) {
+        json_object *administrators = NULL;
+        int r = b->c.admin_log ? admin_log_status(b->c.admin_log, &administrators) : 0;
+
+        return r < 0 || !administrators ? r : json_set(o, "administrators", administrators);
+}
+
 int status_bus_status(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         _cleanup_json_ json_object *o = json_object_new_object();
         _cleanup_free_ char *setup = NULL;
@@ -163,6 +170,8 @@ int status_bus_status(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                 r = add_drift(b, o);
         if (r == 0)
                 r = add_identity(b, o);
+        if (r == 0)
+                r = add_administrators(b, o);
         return r < 0 ? r : bus_reply_json(m, o);
 }
 

@@ -74,6 +74,7 @@ size_t entry_message(const EntryHead *head, const Event *e, char ret[static ENTR
                 add_part(&m, " ", e->fields[FIELD_OBJECT], "");
                 add_part(&m, " ", e->fields[FIELD_RESULT], "");
         }
+        add_part(&m, ": ", e->fields[FIELD_COMMAND], "");
         add_part(&m, " (rule ", e->fields[FIELD_RULE], ")");
         if (e->fields[FIELD_COUNT])
                 add_part(&m, " (", e->fields[FIELD_COUNT], ")");

@@ -46,7 +46,9 @@
         X(IDENTITY_MISMATCH, "identity-mismatch", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e51", 1, "this is not the machine that was enrolled") \
         X(TERMINAL_RETIRED, "terminal-retired", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e52", 4, "terminal retired")                 \
         X(DIRECTORY_BACKED_UP, "directory-backed-up", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e53", 5, "directory backed up")        \
-        X(DIRECTORY_RESTORED, "directory-restored", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e54", 4, "directory restored from a backup")
+        X(DIRECTORY_RESTORED, "directory-restored", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e54", 4, "directory restored from a backup")   \
+        X(ADMIN_COMMAND, "admin-command", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e43", 5, "command as administrator")               \
+        X(ADMIN_LOG, "admin-log", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e44", 3, "whether the commands of administrators are recorded")
 
 typedef enum EventKind {
 #define X(kind, name, id, priority, message) EVENT_##kind,
@@ -86,7 +88,12 @@ typedef enum EventKind {
         X(COUNT, "KEISHI_COUNT", 32)                                                                    \
         X(DETAIL, "KEISHI_DETAIL", 1024)                                                                \
         X(VIA, "KEISHI_VIA", 32)                    /* how it came here when not directly: reserve, reserve-cut, break-glass */ \
-        X(DEPUTY, "KEISHI_DEPUTY", 64)              /* uuid of the row by which the account acted for another */
+        X(DEPUTY, "KEISHI_DEPUTY", 64)              /* uuid of the row by which the account acted for another */           \
+        X(COMMAND, "KEISHI_COMMAND", 4096)          /* as a shell would take it; what is cut off is counted at the end */ \
+        X(CWD, "KEISHI_CWD", 1024)                  /* where it was called */                           \
+        X(EXIT, "KEISHI_EXIT", 32)                  /* its exit status, or the signal that ended it */  \
+        X(HAPPENED, "KEISHI_HAPPENED", 32)          /* when, in microseconds, where that was before the entry */ \
+        X(REQUESTED_BY, "KEISHI_REQUESTED_BY", 256) /* who asked for it, as a program claims */
 
 typedef enum EventField {
 #define X(field, name, cap) FIELD_##field,

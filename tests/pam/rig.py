@@ -201,7 +201,7 @@ class Rig:
     def make_helpers(self, doubles):
         """A directory of helpers: the real ones, and doubles in the place of some."""
         os.mkdir(self.dir + "/helpers")
-        for name in ("keishi-lookup", "keishi-password", "keishi-end", "keishi-software"):
+        for name in ("keishi-lookup", "keishi-password", "keishi-end", "keishi-software", "keishi-admin", "keishi-sudoers"):
             path = self.dir + "/helpers/" + name
             if name in doubles:
                 with open(path, "w") as f:
@@ -217,6 +217,19 @@ class Rig:
 
     def helpers(self):
         return self.dir + "/helpers"
+
+    def working(self):
+        """(pid, name) of the helpers that run for one question; keishi-admin stays."""
+        with open("/proc/%d/task/%d/children" % (self.agent.pid, self.agent.pid)) as f:
+            pids = f.read().split()
+        names = []
+        for pid in pids:
+            try:
+                with open("/proc/%s/comm" % pid) as f:
+                    names.append((int(pid), f.read().strip()))
+            except FileNotFoundError:
+                pass
+        return [(pid, name) for pid, name in names if name != "keishi-admin"]
 
     def stop_agent(self, sig=signal.SIGTERM):
         if self.agent and self.agent.poll() is None:

@@ -205,10 +205,7 @@ def test_helpers_do_not_outlive_the_agent():
         assert p.stdout.readline().startswith("secret:")
         go_on(p, "guess")
 
-        def helper():
-            with open("/proc/%d/task/%d/children" % (rig.agent.pid, rig.agent.pid)) as f:
-                return f.read().split()
-        pid = int(wait_for("the helper", helper)[0])
+        pid = wait_for("the helper", lambda: [pid for pid, name in rig.working() if name == "keishi-password"])[0]
         kill(rig)
         rest(p)
 

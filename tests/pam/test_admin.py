@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What administrators do: from the host's journal into the trail, each once, and what is said when it cannot be.
+
+The journal's files are real ones, written by systemd-journal-remote from entries in the export format; what stands for sudo are the lines that sudo 1.9.13
+wrote when it was tried. It cannot show what journald makes of a sender (trusted fields, rate limits), nor sudo's own order of PAM and log: the VM tier does.
+"""
+import glob
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from rig import HANAKO, PASSWORD, TARO, UID, has_other_users, rig_main, wait_for
+from test_ctl import Office
+
+REMOTE = "/usr/lib/systemd/systemd-journal-remote"
+MACHINE, BOOT = "0123456789abcdef0123456789abcdef", "1" * 32
+
+
+def event(kind, **fields):
+    """A line as sudo writes it with log_format=json."""
+    body = {"uuid": "0904eb9c51-b859-4fbf-2ad4-853da80221", "server_time": {"seconds": 1795168582, "nanoseconds": 169614774, "iso8601": "20261120095622Z", "localtime": "Nov 20 09:56:22"}}
+    body.update(fields)
+    return "@cee:" + json.dumps({"sudo": {kind: body}}, ensure_ascii=False, separators=(",", ":"))
+
+
+def ran(*argv, user=HANAKO, command="/usr/bin/id", **fields):
+    return event(fields.pop("kind", "accept"), submituser=user, command=command, runuser="root", runcwd="/tmp", ttyname="/dev/pts/3", submithost="vm", submitcwd="/home/" + user, runuid=0,
+                 columns=80, lines=24, runargv=["id", *argv], runenv=["LANG=C.UTF-8", "SUDO_USER=" + user], **fields)
+
+
+class Host(Office):
+    """A terminal with a journal of the host."""
+
+    def __init__(self, **options):
+        self.now = time.time_ns() // 1000
+        self.pid = 70000
+        super().__init__(start=False, **options)
+        os.makedirs(self.path("var/log/journal/" + MACHINE), mode=0o755)
+        self.log("the journal begins", identifier="systemd")
+        self.start_agent()
+        self.bus_call("Setup", "s", json.dumps(options.get("setup") or __import__("rig").SETUP))
+        wait_for("the reader", lambda: self.sql("SELECT 1 FROM meta WHERE name = 'admin-cursor'"), 20)
+
+    def log(self, *messages, identifier="sudo", uid=0, pid=None, name="system", **fields):
+        """Writes entries behind those that are there."""
+        text = b""
+        for message in messages:
+            self.now += 1000
+            self.pid += 1
+            data = message if isinstance(message, bytes) else message.encode()
+            values = dict(fields, _BOOT_ID=BOOT, _MACHINE_ID=MACHINE, _UID=uid, _PID=pid or self.pid, SYSLOG_IDENTIFIER=identifier)
+            text += b"__REALTIME_TIMESTAMP=%d\n__MONOTONIC_TIMESTAMP=%d\n" % (self.now, self.now % 10**9)
+            text += "".join("%s=%s\n" % i for i in values.items()).encode()
+            text += b"MESSAGE\n" + len(data).to_bytes(8, "little") + data + b"\n\n"
+        path = self.path("var/log/journal/%s/%s.journal" % (MACHINE, name))
+        subprocess.run([REMOTE, "-o", path, "-"], input=text, check=True, capture_output=True)
+        os.chmod(path, 0o644)
+
+    def commands(self, count=1, **filters):
+        def look():
+            found = self.trail(event="admin-command", **filters)
+            return found if len(found) >= count else None
+        return wait_for("%d commands in the trail" % count, look, 30)
+
+    def reader(self):
+        """The process that reads the journal."""
+        r = subprocess.run(["pgrep", "-P", str(self.agent.pid), "-f", "keishi-admin"], capture_output=True, text=True)
+        return int(r.stdout.split()[0]) if r.stdout.split() else None
+
+
+def test_a_command_is_in_the_trail_with_who_as_whom_where_and_what():
+    with Host() as rig:
+        rig.log(ran("-u"))
+        e = rig.commands()[0]
+        assert {k: e.get("KEISHI_" + k) for k in ("ACCOUNT", "PERSON", "NAME", "USER_UNIT", "TARGET", "SERVICE", "TTY", "RESULT", "COMMAND", "CWD", "PEER_PID")} == {
+            "ACCOUNT": HANAKO, "PERSON": "100001", "NAME": "山田花子", "USER_UNIT": "会計課", "TARGET": "root", "SERVICE": "sudo", "TTY": "pts/3", "RESULT": "accepted",
+            "COMMAND": "/usr/bin/id -u", "CWD": "/home/hanako", "PEER_PID": str(rig.pid)}, e
+        assert e["KEISHI_HAPPENED"] == str(rig.now) and "/usr/bin/id -u" in e["MESSAGE"], e
+
+
+def test_refusals_alerts_and_ends_are_told_apart():
+    with Host() as rig:
+        rig.log(ran(kind="reject", reason="command not allowed"), event("alert", reason="/etc/sudoers.d/x: Permission denied", submituser=TARO),
+                event("exit", run_time={"seconds": 1, "nanoseconds": 0}, exit_value=3), event("exit", signal="KILL", dumped_core=False, exit_value=137))
+        assert [(e["KEISHI_RESULT"], e.get("KEISHI_DETAIL"), e.get("KEISHI_EXIT")) for e in rig.commands(4)] == [
+            ("refused", "command not allowed", None), ("alert", "/etc/sudoers.d/x: Permission denied", None), ("ended", None, "3"), ("ended", None, "KILL")]
+
+
+def test_whatever_is_typed_stays_one_value_that_can_be_read_back():
+    with Host() as rig:
+        rig.log(ran("a b", "it's", "", "日本", "new\nline", "\x1b[31mred\x07", "\u202egnp.exe", "back\\slash", "x=1"),
+                ran("RAW").encode().replace(b"RAW", b"\xff\xfe"), ran("A" * 20000), ran(*("%d" % i for i in range(3000))))
+        e = rig.commands(4)
+        assert e[0]["KEISHI_COMMAND"] == ("/usr/bin/id 'a b' 'it'\"'\"'s' '' 日本 'new\\x0aline' '\\x1b[31mred\\x07' \\xe2\\x80\\xaegnp.exe 'back\\x5cslash' x=1"), e[0]
+        assert e[1]["KEISHI_COMMAND"] == "/usr/bin/id \\xff\\xfe", e[1]
+        for long, total in ((e[2], 20000 + 1), (e[3], sum(len("%d" % i) + 1 for i in range(3000)))):
+            text, cut = long["KEISHI_COMMAND"].rsplit(" …[", 1)
+            assert cut == "%d bytes cut]" % (len("/usr/bin/id") + total - len(text)), long["KEISHI_COMMAND"][-60:]
+            assert 3900 < len(long["KEISHI_COMMAND"].encode()) <= 4096
+
+
+def test_only_what_root_wrote_as_sudo_counts():
+    with Host() as rig:
+        rig.log(ran("forged"), uid=2001)
+        rig.log(ran("forged"), uid=2001, name="user-2001")
+        rig.log(ran("forged"), identifier="pkexec")
+        rig.log(ran("forged"), _EXE="/usr/bin/python3.11")
+        rig.log("hanako: Executing command [USER=root] [TTY=/dev/pts/0] [CWD=/tmp] [COMMAND=/usr/bin/forged]", identifier="pkexec", uid=2001)
+        rig.log("pam_unix(sudo:session): session opened for user root(uid=0) by (uid=2001)")
+        rig.log(ran("real"), _EXE="/usr/bin/sudo")
+        assert [e["KEISHI_COMMAND"] for e in rig.commands()] == ["/usr/bin/id real"]
+
+
+def test_what_is_not_in_the_asked_form_is_kept_as_it_is():
+    with Host() as rig:
+        rig.log("  hanako : TTY=pts/3 ; PWD=/tmp ; USER=root ; COMMAND=/usr/bin/id -u", ran("x")[:-1], "@cee:{}", "@cee:" + "[" * 5000, ran("x") + "x")
+        found = rig.commands(5)
+        assert {e["KEISHI_RESULT"] for e in found} == {"unparsed"}
+        assert found[0]["KEISHI_DETAIL"] == "  hanako : TTY=pts/3 ; PWD=/tmp ; USER=root ; COMMAND=/usr/bin/id -u", found[0]
+
+
+def test_each_is_recorded_once_however_often_the_agent_and_its_reader_end():
+    with Host() as rig:
+        for i in range(4):
+            rig.log(ran("a%d" % i), ran("b%d" % i))
+            if i % 2:
+                rig.commands(4 * (i // 2) + 1)
+                rig.stop_agent(signal.SIGKILL)
+                rig.log(ran("c%d" % i))
+                rig.start_agent()
+            else:
+                os.kill(wait_for("the reader", rig.reader), signal.SIGKILL)
+        wanted = ["/usr/bin/id " + w for w in "a0 b0 a1 b1 c1 a2 b2 a3 b3 c3".split()]
+        rig.commands(len(wanted))
+        rig.log(ran("last"))
+        assert [e["KEISHI_COMMAND"] for e in rig.commands(len(wanted) + 1)] == wanted + ["/usr/bin/id last"]
+
+
+def test_what_was_run_while_the_agent_was_away_is_recorded_after_its_start():
+    with Host() as rig:
+        rig.stop_agent()
+        rig.log(ran("meanwhile"))
+        rig.start_agent()
+        assert rig.commands()[0]["KEISHI_COMMAND"] == "/usr/bin/id meanwhile"
+
+
+def test_a_journal_without_the_entry_read_last_is_a_gap_and_what_follows_is_recorded():
+    with Host() as rig:
+        rig.log(ran("before"))
+        rig.commands()
+        rig.stop_agent()
+        for path in glob.glob(rig.path("var/log/journal/%s/*" % MACHINE)):
+            os.unlink(path)
+        rig.log("the journal begins anew", identifier="systemd")
+        rig.log(ran("after"))
+        rig.start_agent()
+        assert [e["KEISHI_COMMAND"] for e in rig.commands(2)] == ["/usr/bin/id before", "/usr/bin/id after"]
+        gap = rig.trail(event="admin-log")
+        assert [(e["KEISHI_RESULT"], e["KEISHI_REASON"]) for e in gap if e["KEISHI_REASON"] == "journal"] == [("gap", "journal")], gap
+
+
+def test_a_reader_that_lies_is_ended_and_that_is_told():
+    # Stands for a reader that is taken over: it sends what is no record, again and again.
+    liar = "import os, socket, time\ns = socket.socket(fileno=3)\ns.recv(65536)\ns.send(b'x' * 100)\ntime.sleep(60)\n"
+    with Office(helpers={"keishi-admin": liar}) as rig:
+        told = wait_for("the entry", lambda: rig.trail(event="admin-log", reason="reader"), 40)
+        assert told[0]["KEISHI_RESULT"] == "off", told
+        assert not rig.trail(event="admin-command")
+        assert json.loads(rig.bus_call("Status")[0])["administrators"]["read"] is False
+
+
+def test_an_administrator_in_a_shell_of_root_is_named():
+    with Host() as rig:
+        rig.log(ran(user="root"), _AUDIT_LOGINUID=UID[TARO])
+        e = rig.commands()[0]
+        assert (e["KEISHI_ACCOUNT"], e.get("KEISHI_PERSON"), e.get("KEISHI_NAME")) == ("root", "100002", "鈴木太郎"), e
+
+
+def main():
+    if not os.path.exists(REMOTE) or not has_other_users():
+        print("1..0 # SKIP needs systemd-journal-remote and root")
+        return 0
+    return rig_main(globals())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
