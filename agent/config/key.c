@@ -191,15 +191,19 @@ static int set_on_drift(const ConfigKey *key, const char *value, Config *c, char
         return 0;
 }
 
-static int set_on_second_login(const ConfigKey *key, const char *value, Config *c, char **ret_error) {
-        static const char *const names[_ON_SECOND_LOGIN_MAX] = {
-                [ON_SECOND_LOGIN_ALLOW] = "allow",
-                [ON_SECOND_LOGIN_RECORD] = "record",
-                [ON_SECOND_LOGIN_REFUSE] = "refuse",
-        };
+static const char *const on_second_login_names[_ON_SECOND_LOGIN_MAX] = {
+        [ON_SECOND_LOGIN_ALLOW] = "allow",
+        [ON_SECOND_LOGIN_RECORD] = "record",
+        [ON_SECOND_LOGIN_REFUSE] = "refuse",
+};
 
+const char *on_second_login_to_string(OnSecondLogin o) {
+        return o < _ON_SECOND_LOGIN_MAX ? on_second_login_names[o] : NULL;
+}
+
+static int set_on_second_login(const ConfigKey *key, const char *value, Config *c, char **ret_error) {
         for (OnSecondLogin i = 0; i < _ON_SECOND_LOGIN_MAX; i++)
-                if (strcmp(names[i], value) == 0) {
+                if (strcmp(on_second_login_names[i], value) == 0) {
                         c->on_second_login = i;
                         return 0;
                 }

@@ -37,6 +37,8 @@ const ConfigKey *config_keys(size_t *ret_n);
 const ConfigKey *config_key_find(const char *section, const char *name);
 bool config_section_exists(const char *section);
 
+/* "allow", "record", "refuse". */
+const char *on_second_login_to_string(OnSecondLogin o);
 /* Reads a value into the configuration. -EINVAL: *ret_error says what is wrong with it, owned by the caller. */
 int config_key_set(const ConfigKey *key, const char *value, Config *c, char **ret_error);
 

@@ -252,6 +252,23 @@ static void look_factors(const AuditFacts *facts, AuditFinding *f) {
         lack(f, "%s", _("this version verifies passwords only: no cards, no biometrics, and no choice by class"));
 }
 
+static void look_person(const AuditFacts *facts, AuditFinding *f) {
+        const char *policy = json_string(member(facts->agent, "policy"), "second_login");
+
+        need_decisions(facts, f);
+        need_stacks(facts, f);
+        if (policy && strcmp(policy, "refuse") == 0)
+                need_enforced(facts, f);
+        if (!policy || strcmp(policy, "allow") == 0)
+                lack(f, "%s", _("OnSecondLogin=allow: a second session of a person is not noticed"));
+        else
+                show(f, _("a second session of a person on this terminal: %s"), policy);
+        show_event(facts, f, "second-login");
+        lack(f, "%s",
+                _("the same person on another terminal is not noticed, and cards are not in this version: it has no "
+                  "fleet"));
+}
+
 static void look_terminals(const AuditFacts *facts, AuditFinding *f) {
         need_decisions(facts, f);
         need_enforced(facts, f);
@@ -405,7 +422,7 @@ const AuditRow audit_rows[] = {
         { "R3", N_("scopes and designations, with review"), look_scopes },
         { "R4", N_("a user's use can be restricted at once"), look_restriction },
         { "R5", N_("factors as the policy names them"), look_factors },
-        { "R6", N_("one person, one credential"), NULL },
+        { "R6", N_("one person, one credential"), look_person },
         { "R7", N_("passwords: age and quality"), NULL },
         { "R8", N_("IC cards"), NULL },
         { "R9", N_("no open terminal is left alone"), NULL },

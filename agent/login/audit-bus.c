@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <string.h>
 
+#include "config/key.h"
 #include "login/bus-internal.h"
 #include "trail/kind.h"
 #include "trail/summary.h"
@@ -95,6 +96,7 @@ static int add_policy(Bus *b, json_object *o, const TrailSummary *s) {
                 json_set_boolean(policy, "since_exact", s->policy.ended || s->whole) < 0 ||
                 json_set_uint(policy, "attempts_max", c->attempts_max) < 0 ||
                 json_set_uint(policy, "attempts_window_usec", c->attempts_window_usec) < 0 ||
+                json_set_string(policy, "second_login", on_second_login_to_string(c->on_second_login)) < 0 ||
                 json_set_uint(policy, "staff_uid_min", c->staff_uid_min) < 0 ||
                 add_factors(c, self.confidentiality, policy) < 0)
                 return -ENOMEM;

@@ -35,6 +35,23 @@ def test_who_is_not_designated_is_refused_at_the_greeter_in_japanese(terminal):
 
 
 @scenario(timeout=420)
+def test_a_desktop_that_is_ended_comes_back_as_a_greeter_that_says_why(terminal):
+    desk.start_greeter(terminal)
+    desk.greeter_login(terminal, "hanako")
+    desk.wait_for_desktop(terminal, "hanako")
+    greeters = desk.said(terminal, "Greeter connected")
+    keishi.ctl_must(terminal, "bucho", "restriction", "add", "--account", "hanako", "--reason", "investigation")
+    terminal.wait_for(lambda: terminal.ssh("pgrep -u hanako").rc != 0, "every process of hanako to be gone", 30)
+    terminal.wait_for(lambda: desk.said(terminal, "Greeter connected") > greeters, "the next greeter", 90)
+    told = desk.said(terminal, "Prompt greeter with 2 message(s)")
+    terminal.switch_vt(7)
+    terminal.type_keys("taro\n")
+    # Two messages: why the session before was ended, and the question for the password.
+    terminal.wait_for(lambda: desk.said(terminal, "Prompt greeter with 2 message(s)") > told, "the greeter to say why", 60)
+    desk.screen_settles(terminal, PICTURES / "greeter-says-why.png")
+
+
+@scenario(timeout=420)
 def test_swaylock_opens_with_the_right_password_only(terminal):
     terminal.console_login("hanako")
     terminal.type_keys("WLR_RENDERER=pixman sway\n")

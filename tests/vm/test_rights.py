@@ -22,7 +22,8 @@ def test_a_restriction_ends_all_that_a_user_has_open_and_nothing_of_others(termi
     terminal.run("install -m 0755 /dev/stdin /usr/local/bin/stubborn", input=f"#!/bin/sh\n{STUBBORN}\n")
     terminal.type_keys("setsid stubborn >/dev/null 2>&1 </dev/null & exec stubborn\n")
     terminal.run("systemd-run --quiet --collect --uid=hanako --unit=witness-job stubborn")
-    terminal.wait_for(lambda: terminal.ssh("pgrep -c -u hanako stubborn").out.strip() not in ("", "0", "1", "2"), "three stubborn jobs", 60)
+    terminal.run("cd /tmp && echo exec stubborn | setpriv --reuid hanako --regid hanako --init-groups at now")
+    terminal.wait_for(lambda: terminal.ssh("pgrep -c -u hanako stubborn").out.strip() not in ("", "0", "1", "2", "3"), "four stubborn jobs, of the console, of the system and of at", 60)
 
     keishi.ctl_must(terminal, "bucho", "restriction", "add", "--account", "hanako", "--reason", "investigation")
     terminal.wait_for(lambda: not processes(terminal, "hanako"), "every process of hanako to be gone", 30)
@@ -34,8 +35,13 @@ def test_a_restriction_ends_all_that_a_user_has_open_and_nothing_of_others(termi
     check("hanako" not in terminal.run("loginctl list-sessions --no-legend"), "logind still has a session of hanako")
 
     terminal.switch_vt(1)
+    terminal.wait_text(r"Your session is ended\. Your use is restricted\. Ask the system owner\.")
+    terminal.run("cd /tmp && echo touch /tmp/too-late | setpriv --reuid hanako --regid hanako --init-groups at now")
     lines = keishi.console_refused(terminal, "hanako")
+    check(any("last session at this terminal was ended" in line for line in lines), f"the prompt does not say why: {lines}")
     check(any("restricted" in line and "Ask" in line for line in lines), f"at the next login hanako is told {lines}")
+    check(keishi.wait_trail(terminal, "login-refused", account="hanako", service="atd"), "a job of at was let in")
+    check(terminal.ssh("test -e /tmp/too-late").rc != 0, "a job of at ran after the restriction")
     check("bash" in processes(terminal, "jiro"), "jiro's shell is gone too")
     check(not keishi.trail(terminal, "session-ended", account="jiro"), "jiro was ended too")
 
@@ -43,6 +49,35 @@ def test_a_restriction_ends_all_that_a_user_has_open_and_nothing_of_others(termi
 @scenario(timeout=420)
 def test_who_is_retired_while_at_work_is_logged_out(terminal):
     terminal.console_login("hanako")
-    keishi.ctl_must(terminal, "kanri", "user", "change", "hanako", "--retired", "yes")
+    keishi.ctl_must(terminal, "kanri", "user", "retire", "hanako", "--reason", "end of contract")
     terminal.wait_for(lambda: not processes(terminal, "hanako"), "every process of hanako to be gone", 30)
     check(keishi.wait_trail(terminal, "session-ended", account="hanako").get("reason") == "retired", "the reason is not retirement")
+
+
+@scenario(timeout=420)
+def test_a_netgroup_designates_and_its_members_change_with_it(terminal):
+    """One that goes round in a circle, as well."""
+    terminal.run("sed -i -E '/^netgroup:/d' /etc/nsswitch.conf; echo 'netgroup: files' >>/etc/nsswitch.conf; printf 'madoguchi again (,taro,)\\nagain madoguchi\\n' >/etc/netgroup")
+    keishi.ctl_must(terminal, "bucho", "designation", "add", "--scope", "kaikei", "--subject", "netgroup:madoguchi", "--terminals", "name:desk1")
+    terminal.console_login("taro")
+    check(keishi.wait_trail(terminal, "login-granted", account="taro").get("rule", "").startswith("designation:"), "the rule is no designation")
+    terminal.console_logout()
+    terminal.run("echo 'madoguchi (,somebody,)' >/etc/netgroup; systemctl restart keishid.service")
+    keishi.agent_ready(terminal)
+    keishi.console_refused(terminal, "taro")
+
+
+@scenario(timeout=420)
+def test_a_process_that_the_kernel_does_not_let_die_is_told_of_and_holds_nobody_else_up(terminal):
+    """A frozen file system stands for a disk that does not answer: who writes to it is in state D until it is thawed."""
+    terminal.run("truncate -s 16M /root/disk && mkfs.ext4 -q /root/disk && mount -o loop /root/disk /mnt && chmod 1777 /mnt && fsfreeze -f /mnt")
+    terminal.console_login("hanako")
+    terminal.type_keys("setsid touch /mnt/stuck &\n")
+    terminal.wait_for(lambda: terminal.ssh("ps -o stat= -C touch").out.startswith("D"), "a process in state D", 60)
+    keishi.ctl_must(terminal, "bucho", "restriction", "add", "--account", "hanako", "--reason", "investigation")
+    terminal.wait_for(lambda: {line.split()[1] for line in processes(terminal, "hanako").splitlines()} == {"touch"}, "all but the one to be gone", 30)
+    terminal.console_login("jiro", vt=2)
+    left = keishi.wait_trail(terminal, "session-ended", timeout=60, uid=terminal.run("id -u hanako").strip(), result="failed")
+    check("left" in left.get("detail", ""), f"the trail does not say that something is left: {left.get('detail')!r}")
+    terminal.run("fsfreeze -u /mnt")
+    terminal.wait_for(lambda: not processes(terminal, "hanako"), "the last process of hanako to be gone", 30)
