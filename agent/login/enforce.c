@@ -112,8 +112,12 @@ static void call_bus(Enforcer *e, const char *service, const char *path, const c
 
 static void on_ended(int r, const char *reply, size_t size, void *userdata) {
         Ending *n = userdata;
+        char manager[64];
 
         n->helper = NULL;
+        /* That it was killed is no fault of the machine's for an administrator to look into. */
+        (void)snprintf(manager, sizeof(manager), "user@%u.service", n->uid);
+        call_bus(n->enforcer, "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "ResetFailedUnit", "s", manager);
         if (r != 0 || size != 1 || reply[0] != '0') {
                 _cleanup_(event_free_p) Event *event = NULL;
 
@@ -147,10 +151,18 @@ static int on_notice_over(sd_event_source *s, uint64_t usec, void *userdata) {
         return 0;
 }
 
-/* Tells the user, and ends what they have, at once or a moment later. */
+static void tell(Enforcer *e, uid_t uid) {
+        char unit[64];
+
+        (void)snprintf(unit, sizeof(unit), NOTICE_UNIT, uid);
+        call_bus(e, "org.freedesktop.systemd1", "/org/freedesktop/systemd1", "StartUnit", "ss", unit, "replace");
+}
+
+/* Tells the user, and ends what they have: at once, or a moment later when what is said would vanish with it. */
 static void start_ending(Enforcer *e, uid_t uid, Reason reason) {
-        uint64_t wait;
         Ending *n = calloc(1, sizeof(*n));
+        uint64_t wait = 0;
+        Notice told;
 
         if (!n)
                 return;
@@ -158,12 +170,16 @@ static void start_ending(Enforcer *e, uid_t uid, Reason reason) {
         n->uid = uid;
         n->next = e->endings;
         e->endings = n;
-        wait = notice_send(e->c.bus ? e->c.bus(e->c.userdata) : NULL, e->c.config, e->notice_dir, uid, reason)
-                       ? e->c.config->notice_usec
-                       : 0;
+        told = notice_leave(e->c.config, e->notice_dir, uid, reason);
+        if (told == NOTICE_VANISHES) {
+                tell(e, uid);
+                wait = e->c.config->notice_usec;
+        }
         if (wait == 0 || sd_event_add_time_relative(
                                  e->c.event, &n->notice, CLOCK_BOOTTIME, wait, USEC_PER_MSEC, on_notice_over, n) < 0)
                 end_now(n);
+        if (told == NOTICE_STAYS)
+                tell(e, uid);
 }
 
 /* Acts, then records: what closes happens anyway (law 6). */
@@ -318,7 +334,9 @@ static void check_users(Enforcer *e) {
         closedir(dir);
 }
 
+/* What is to be at once is not put together with other wake-ups. */
 static void arm(Enforcer *e, uint64_t usec) {
+        (void)sd_event_source_set_time_accuracy(e->timer, usec == 0 ? 1 : USEC_PER_SEC / 10);
         if (sd_event_source_set_time_relative(e->timer, usec) >= 0)
                 (void)sd_event_source_set_enabled(e->timer, SD_EVENT_ONESHOT);
 }

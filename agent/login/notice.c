@@ -75,17 +75,10 @@ static int leave(const char *directory, uid_t uid, const char *text) {
         return write(fd, text, size) == (ssize_t)size ? 0 : -EIO;
 }
 
-bool notice_send(sd_bus *bus, const Config *config, const char *directory, uid_t uid, Reason reason) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+Notice notice_leave(const Config *config, const char *directory, uid_t uid, Reason reason) {
         _cleanup_free_ char *text = NULL;
-        char unit[64];
 
-        if (!bus || compose(config, uid, reason, &text) < 0 || !*text || leave(directory, uid, text) < 0)
-                return false;
-        (void)snprintf(unit, sizeof(unit), "keishi-notice@%u.service", uid);
-        if (sd_bus_message_new_method_call(bus, &m, "org.freedesktop.systemd1", "/org/freedesktop/systemd1",
-                    "org.freedesktop.systemd1.Manager", "StartUnit") >= 0 &&
-                sd_bus_message_append(m, "ss", unit, "replace") >= 0 && sd_bus_message_set_expect_reply(m, false) >= 0)
-                (void)sd_bus_send(bus, m, NULL);
-        return strncmp(text, "pts/", 4) == 0 || strstr(text, "\npts/");
+        if (compose(config, uid, reason, &text) < 0 || !*text || leave(directory, uid, text) < 0)
+                return NOTICE_NONE;
+        return strncmp(text, "pts/", 4) == 0 || strstr(text, "\npts/") ? NOTICE_VANISHES : NOTICE_STAYS;
 }

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <sys/types.h>
-#include <systemd/sd-bus.h>
 
 #include "config/config.h"
 #include "policy/verdict.h"
@@ -13,8 +12,14 @@
 
 /* Lines "TTY<tab>TEXT", of which keishi-notice takes this much at most. */
 #define NOTICE_TEXT_MAX 8192u
+#define NOTICE_UNIT     "keishi-notice@%u.service"
 
-/* Has the user told, on each terminal of theirs that logind knows. Whether a moment to read is worth while: one of them
- * is a pseudoterminal, which is gone with the session; a virtual terminal says it again at its next prompt. `directory`
- * is KEISHI_NOTICE_DIR, perhaps with a root prefix; it is made when it is not there. */
-bool notice_send(sd_bus *bus, const Config *config, const char *directory, uid_t uid, Reason reason);
+typedef enum Notice {
+        NOTICE_NONE,     /* no terminal, or the file could not be written */
+        NOTICE_STAYS,    /* on virtual terminals, which say it again at the next prompt */
+        NOTICE_VANISHES, /* on a pseudoterminal at least, which is gone with the session */
+} Notice;
+
+/* Writes what to say on each terminal of the user's that logind knows. `directory` is KEISHI_NOTICE_DIR, perhaps with a
+ * root prefix; it is made when it is not there. */
+Notice notice_leave(const Config *config, const char *directory, uid_t uid, Reason reason);
