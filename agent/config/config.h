@@ -80,7 +80,13 @@ typedef struct Config {
         OnDrift on_drift;              /* [Policy] OnDrift=record|close */
         OnSecondLogin on_second_login; /* [Sessions] OnSecondLogin=allow|record|refuse */
         uint64_t notice_usec;          /* [Sessions] NoticeSec=250ms: between telling a user and ending them */
-        char *role_groups[_ROLE_MAX];  /* [Roles] SystemManager=keishi-system-manager … NSS groups */
+        unsigned password_max_days;    /* [Password] MaxDays=90: how old one may become; 0: any age */
+        unsigned password_warn_days;   /* [Password] WarnDays=14: how long before that it is said */
+        unsigned password_min_length;  /* [Password] MinLength=10: characters */
+        unsigned password_min_classes; /* [Password] MinClasses=3: of lower-case, upper-case, digits, others */
+        unsigned password_history;     /* [Password] History=5: former ones that may not come again */
+
+        char *role_groups[_ROLE_MAX]; /* [Roles] SystemManager=keishi-system-manager … NSS groups */
 
         /* [Factors] Default=password; Console=, Locker=, Admin=, Remote=, Self=: per family; alternatives separated by
          * commas, factors of one by spaces. [FactorsClass2], [FactorsClass3]: the same for terminals of that class of

@@ -59,6 +59,12 @@ static const ConfigKey keys[] = {
                 _FAMILY_INVALID },
         DURATION("Sessions", "NoticeSec", notice_usec, 0, 5 * SEC, "250ms"),
 
+        NUMBER("Password", "MaxDays", password_max_days, 0, 3650, "90"),
+        NUMBER("Password", "WarnDays", password_warn_days, 0, 365, "14"),
+        NUMBER("Password", "MinLength", password_min_length, 6, 128, "10"),
+        NUMBER("Password", "MinClasses", password_min_classes, 1, 4, "3"),
+        NUMBER("Password", "History", password_history, 0, 24, "5"),
+
         GROUP("SystemManager", ROLE_SYSTEM_MANAGER, "keishi-system-manager"),
         GROUP("UnitHead", ROLE_UNIT_HEAD, "keishi-unit-head"),
         GROUP("DutyOfficer", ROLE_DUTY_OFFICER, "keishi-duty-officer"),

@@ -206,6 +206,20 @@ static const char terminal_life[] =
         " v0 ANY, v1 ANY, v2 ANY, v3 ANY, v4 ANY, v5 ANY, v6 ANY, v7 ANY, v8 ANY, v9 ANY, v10 ANY, v11 ANY, v12 ANY,"
         " v13 ANY, v14 ANY, v15 ANY, PRIMARY KEY (noun, uuid)) STRICT, WITHOUT ROWID;";
 
+/* Passwords (registry/password.h): since when an account has its one, and fingerprints of it and of those before it;
+ * state 0 former, 1 current, 2 pending. They go with the account. */
+static const char password_tables[] =
+        "CREATE TABLE passwords (user TEXT PRIMARY KEY, changed INTEGER NOT NULL, source INTEGER NOT NULL) STRICT,"
+        " WITHOUT ROWID;"
+        "CREATE TABLE password_fingerprints (user TEXT NOT NULL, fingerprint BLOB NOT NULL, taken INTEGER NOT NULL,"
+        " state INTEGER NOT NULL, PRIMARY KEY (user, fingerprint)) STRICT, WITHOUT ROWID;"
+        "CREATE TRIGGER users_removed AFTER UPDATE OF deleted ON users WHEN NEW.deleted <> 0 BEGIN"
+        " DELETE FROM passwords WHERE user = OLD.uuid;"
+        " DELETE FROM password_fingerprints WHERE user = OLD.uuid; END;"
+        "CREATE TRIGGER users_gone AFTER DELETE ON users BEGIN"
+        " DELETE FROM passwords WHERE user = OLD.uuid;"
+        " DELETE FROM password_fingerprints WHERE user = OLD.uuid; END;";
+
 const char *const registry_migrations[] = { directory_tables, local_tables, here_table, access_tables, outbox_left,
-        here_state, import_tables, watched_tables, software_table, birth_column, credential_tables, terminal_life };
+        here_state, import_tables, watched_tables, software_table, birth_column, credential_tables, terminal_life, password_tables };
 const int registry_n_migrations = (int)ELEMENTSOF(registry_migrations);

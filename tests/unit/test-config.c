@@ -96,6 +96,11 @@ static void test_an_empty_file_gives_the_defaults(void **state) {
         assert_int_equal(c->clock_jump_usec, 600 * USEC_PER_SEC);
         assert_int_equal(c->clock_off_usec, 90 * 86400 * USEC_PER_SEC);
         assert_int_equal(c->staff_uid_min, 1000);
+        assert_int_equal(c->password_max_days, 90);
+        assert_int_equal(c->password_warn_days, 14);
+        assert_int_equal(c->password_min_length, 10);
+        assert_int_equal(c->password_min_classes, 3);
+        assert_int_equal(c->password_history, 5);
         for (Role r = 0; r < _ROLE_MAX; r++) {
                 assert_memory_equal(c->role_groups[r], "keishi-", 7);
                 assert_string_equal(c->role_groups[r] + 7, role_to_string(r));
@@ -335,6 +340,21 @@ static void test_the_first_error_is_told(void **state) {
         assert_refused("[Attempts]\nMax=0\nWindowSec=x\n[Nothing]\n", 2, "Max=0");
 }
 
+static void test_what_passwords_have_to_be_has_ranges(void **state) {
+        _cleanup_(config_free_p) Config *c =
+                load("[Password]\nMaxDays=0\nWarnDays=0\nMinLength=6\nMinClasses=1\nHistory=0\n");
+
+        assert_int_equal(c->password_max_days, 0);
+        assert_int_equal(c->password_history, 0);
+        assert_refused("[Password]\nMinLength=5\n", 2, "6 to 128");
+        assert_refused("[Password]\nMinClasses=0\n", 2, "1 to 4");
+        assert_refused("[Password]\nMinClasses=5\n", 2, "1 to 4");
+        assert_refused("[Password]\nMaxDays=3651\n", 2, "0 to 3650");
+        assert_refused("[Password]\nMaxDays=90d\n", 2, "not a number");
+        assert_refused("[Password]\nHistory=-1\n", 2, "not a number");
+        assert_refused("[Password]\nDictionary=no\n", 2, "there is no key");
+}
+
 static void expect_load_error(int expected, const char *what) {
         _cleanup_free_ char *error = NULL;
         Config *c = NULL;
@@ -468,6 +488,7 @@ int main(void) {
                 T(test_lines_that_inih_would_misread_are_refused),
                 T(test_a_line_as_long_as_allowed_is_read_whole),
                 T(test_the_first_error_is_told),
+                T(test_what_passwords_have_to_be_has_ranges),
                 T(test_a_file_that_others_may_write_is_refused),
                 T(test_a_file_of_another_owner_is_refused),
                 T(test_what_is_not_a_file_is_refused),
