@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* keishi-password: one question from keishid on file descriptor 3 (see password.h), one byte back. Runs the site's own
- * PAM service; keishid holds the attempts, the delay and the deadline. */
+/* keishi-password: one question from keishid on file descriptor 3 and one answer back (see password.h). Runs the site's
+ * own PAM service; keishid holds the attempts, the delay and the deadline. */
 
 #include <errno.h>
 #include <security/pam_appl.h>
+#include <shadow.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -89,11 +90,22 @@ static PasswordResult ask_pam(Question *q) {
         }
 }
 
+/* Only of an account whose password is in shadow(5): with another directory an entry there says nothing. */
+static uint32_t last_change(const char *user) {
+        const struct spwd *sp = getspnam(user);
+
+        if (!sp || !sp->sp_pwdp || sp->sp_pwdp[0] == '\0' || strchr("*!x", sp->sp_pwdp[0]) || sp->sp_lstchg <= 0 ||
+                sp->sp_lstchg > UINT32_MAX)
+                return 0;
+        return (uint32_t)sp->sp_lstchg;
+}
+
 int main(void) {
         static const struct rlimit no_core = { 0, 0 };
         static char request[4096];
         Question q = { 0 };
-        char answer = PASSWORD_UNAVAILABLE, *p, *end;
+        char answer[PASSWORD_REPLY_MAX] = { PASSWORD_UNAVAILABLE }, *p, *end;
+        size_t size = 1;
         ssize_t n;
 
         (void)setrlimit(RLIMIT_CORE, &no_core);
@@ -117,9 +129,15 @@ int main(void) {
                 return EXIT_FAILURE;
 
         if (*q.password && *q.user)
-                answer = (char)ask_pam(&q);
+                answer[0] = (char)ask_pam(&q);
         else
-                answer = PASSWORD_WRONG;
+                answer[0] = PASSWORD_WRONG;
+        if (answer[0] == PASSWORD_RIGHT) {
+                uint32_t day = last_change(q.user);
+
+                memcpy(answer + 1, &day, sizeof(day));
+                size = sizeof(answer);
+        }
         explicit_bzero(request, sizeof(request));
-        return send(HELPER_FD, &answer, 1, MSG_NOSIGNAL) == 1 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return send(HELPER_FD, answer, size, MSG_NOSIGNAL) == (ssize_t)size ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -25,7 +25,19 @@ ssize_t password_request(
 }
 
 PasswordResult password_reply(int r, const char *reply, size_t size) {
-        if (r != 0 || size != 1 || (reply[0] != PASSWORD_RIGHT && reply[0] != PASSWORD_WRONG))
+        if (r != 0 || size < 1 || size > PASSWORD_REPLY_MAX)
                 return PASSWORD_UNAVAILABLE;
-        return (PasswordResult)reply[0];
+        if (reply[0] == PASSWORD_WRONG && size == 1)
+                return PASSWORD_WRONG;
+        if (reply[0] == PASSWORD_RIGHT && (size == 1 || size == PASSWORD_REPLY_MAX))
+                return PASSWORD_RIGHT;
+        return PASSWORD_UNAVAILABLE;
+}
+
+uint32_t password_reply_day(const char *reply, size_t size) {
+        uint32_t day = 0;
+
+        if (size == PASSWORD_REPLY_MAX)
+                memcpy(&day, reply + 1, sizeof(day));
+        return day;
 }
