@@ -19,6 +19,7 @@
 #include "login/drift.h"
 #include "login/identity.h"
 #include "login/lifecycle.h"
+#include "login/password.h"
 #include "login/server.h"
 #include "login/service.h"
 #include "login/session.h"
@@ -30,13 +31,17 @@
 #include "util/clock.h"
 #include "util/io.h"
 
-#define PASSWORD_PARALLEL 16
-#define END_PARALLEL      4
-#define END_USEC          (10 * USEC_PER_SEC)
-#define SOFTWARE_USEC     (30 * USEC_PER_SEC)
-#define SUDOERS_USEC      (10 * USEC_PER_SEC)
-#define LOCK_TRIES        20
-#define LOCK_PAUSE_USEC   (50 * USEC_PER_MSEC)
+#define SUDOERS_USEC         (10 * USEC_PER_SEC)
+#define PASSWORD_PARALLEL    16
+#define QUALITY_PARALLEL     4
+#define QUALITY_USEC         (10 * USEC_PER_SEC)
+#define FINGERPRINT_PARALLEL 2 /* each takes 32 MiB */
+#define FINGERPRINT_USEC     (20 * USEC_PER_SEC)
+#define END_PARALLEL         4
+#define END_USEC             (10 * USEC_PER_SEC)
+#define SOFTWARE_USEC        (30 * USEC_PER_SEC)
+#define LOCK_TRIES           20
+#define LOCK_PAUSE_USEC      (50 * USEC_PER_MSEC)
 
 typedef struct Options {
         const char *root;    /* prefix of state, configuration and sockets */
@@ -53,6 +58,8 @@ typedef struct Keishid {
         Identity *identity;
         Lookup *lookup;
         HelperPool *password;
+        HelperPool *quality, *fingerprint, *background;
+        Passwords *passwords;
         TrustedClock clock;
         HelperPool *end;
         HelperPool *software_helpers;
@@ -76,6 +83,10 @@ static void keishid_done(Keishid *k) {
         k->admin_helpers = helper_pool_free(k->admin_helpers);
         k->sudoers_helpers = helper_pool_free(k->sudoers_helpers);
         k->sessions = session_list_free(k->sessions);
+        k->passwords = passwords_free(k->passwords);
+        k->quality = helper_pool_free(k->quality);
+        k->fingerprint = helper_pool_free(k->fingerprint);
+        k->background = helper_pool_free(k->background);
         k->password = helper_pool_free(k->password);
         k->end = helper_pool_free(k->end);
         k->software = software_free(k->software);
@@ -245,6 +256,12 @@ static int start_helpers(Keishid *k) {
         if (r == 0)
                 r = start_pool(k, &k->password, "keishi-password", PASSWORD_PARALLEL, k->config->password_usec);
         if (r == 0)
+                r = start_pool(k, &k->quality, "keishi-quality", QUALITY_PARALLEL, QUALITY_USEC);
+        if (r == 0)
+                r = start_pool(k, &k->fingerprint, "keishi-fingerprint", FINGERPRINT_PARALLEL, FINGERPRINT_USEC);
+        if (r == 0)
+                r = start_pool(k, &k->background, "keishi-fingerprint", 1, FINGERPRINT_USEC);
+        if (r == 0)
                 r = start_pool(k, &k->end, "keishi-end", END_PARALLEL, END_USEC);
         if (r == 0)
                 r = start_pool(k, &k->software_helpers, "keishi-software", 1, SOFTWARE_USEC);
@@ -326,6 +343,24 @@ static int start_software(Keishid *k) {
         return r == 0 ? 0 : fail("software", r);
 }
 
+static int start_passwords(Keishid *k) {
+        _cleanup_free_ char *secret = io_prefix(k->options.root, KEISHI_PASSWORD_SECRET);
+        PasswordsContext context = {
+                .event = k->event,
+                .registry = k->registry,
+                .trail = k->trail,
+                .config = k->config,
+                .clock = &k->clock,
+                .password = k->password,
+                .quality = k->quality,
+                .fingerprint = k->fingerprint,
+                .background = k->background,
+                .secret_path = secret,
+        };
+
+        return secret ? passwords_new(&k->passwords, &context) : -ENOMEM;
+}
+
 static int start_login(Keishid *k, const char *boot_id) {
         LoginContext context;
         int r;
@@ -337,6 +372,9 @@ static int start_login(Keishid *k, const char *boot_id) {
         r = start_enforcer(k);
         if (r < 0)
                 return fail("sessions", r);
+        r = start_passwords(k);
+        if (r < 0)
+                return fail("passwords", r);
 
         context = (LoginContext){
                 .event = k->event,
@@ -344,6 +382,7 @@ static int start_login(Keishid *k, const char *boot_id) {
                 .trail = k->trail,
                 .lookup = k->lookup,
                 .password = k->password,
+                .passwords = k->passwords,
                 .config = k->config,
                 .clock = &k->clock,
                 .sessions = k->sessions,

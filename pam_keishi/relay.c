@@ -26,7 +26,10 @@ typedef struct Relay {
         int fd;
         time_t deadline;
         bool heard;     /* the agent has said something */
-        char *password; /* the answer to the last PROMPT_PASSWORD, ours to wipe */
+        char *password; /* the answer to the last PROMPT_PASSWORD or PROMPT_NEW_PASSWORD, ours to wipe */
+        char *current;  /* the answer to the last PROMPT_CURRENT_PASSWORD, ours to wipe */
+        unsigned asked; /* bit per PromptStyle that has come before */
+        bool given;     /* the new password came from a module before us */
 } Relay;
 
 static void wipe(char *s) {
@@ -184,7 +187,7 @@ static const char *caller_locale(void) {
 /* What the call is about. PAM_USER may have to be asked for, which takes as long as a person takes: nobody waits for it
  * at the other end. */
 static int relay_describe(Relay *r, Stage stage, MessageBuilder *ret) {
-        const void *service = NULL, *rhost = NULL;
+        const void *service = NULL, *rhost = NULL, *token = NULL;
         const char *user = NULL;
         uint32_t flags = 0;
         int k;
@@ -221,21 +224,51 @@ static int relay_describe(Relay *r, Stage stage, MessageBuilder *ret) {
         add_item(ret, r->pamh, PAM_RHOST, ITEM_RHOST);
         add_item(ret, r->pamh, PAM_TTY, ITEM_TTY);
         message_add_text(ret, ITEM_LOCALE, caller_locale());
+        if (stage == STAGE_PASSWORD_UPDATE && pam_get_item(r->pamh, PAM_OLDAUTHTOK, &token) == PAM_SUCCESS && token &&
+                strlen(token) > 0 && strlen(token) <= KEISHI_TEXT_MAX)
+                message_add_text(ret, ITEM_OLD_TOKEN, token);
         return 0;
+}
+
+/* What modules before us in the stack have asked for; only once, so that a refused one is not given again. */
+static char *relay_given(Relay *r, PromptStyle style) {
+        const void *token = NULL;
+        bool first = !(r->asked & (1u << style));
+
+        r->asked |= 1u << style;
+        switch (style) {
+        case PROMPT_CURRENT_PASSWORD:
+                if (!first || pam_get_item(r->pamh, PAM_OLDAUTHTOK, &token) != PAM_SUCCESS)
+                        return NULL;
+                break;
+        case PROMPT_NEW_PASSWORD:
+                if (first && pam_get_item(r->pamh, PAM_AUTHTOK, &token) != PAM_SUCCESS)
+                        token = NULL;
+                r->given = token != NULL;
+                break;
+        case PROMPT_NEW_AGAIN:
+                token = r->given ? r->password : NULL;
+                break;
+        default:
+                break;
+        }
+        return token ? strdup(token) : NULL;
 }
 
 static int relay_prompt(Relay *r, const Message *m) {
         uint32_t style = m->number[ITEM_PROMPT_STYLE];
         time_t asked = seconds();
-        char *answer = NULL;
         MessageBuilder b;
-        int k;
+        char *answer;
+        int k = PAM_SUCCESS;
 
-        if (style != PROMPT_ECHO_ON && style != PROMPT_ECHO_OFF && style != PROMPT_PASSWORD)
+        if (style < PROMPT_ECHO_ON || style >= _PROMPT_MAX)
                 return -EPROTO;
 
-        k = pam_prompt(r->pamh, style == PROMPT_ECHO_ON ? PAM_PROMPT_ECHO_ON : PAM_PROMPT_ECHO_OFF, &answer, "%.*s",
-                (int)m->size[ITEM_TEXT], m->text[ITEM_TEXT]);
+        answer = relay_given(r, (PromptStyle)style);
+        if (!answer)
+                k = pam_prompt(r->pamh, style == PROMPT_ECHO_ON ? PAM_PROMPT_ECHO_ON : PAM_PROMPT_ECHO_OFF, &answer,
+                        "%.*s", (int)m->size[ITEM_TEXT], m->text[ITEM_TEXT]);
         r->deadline += seconds() - asked;
         if (k != PAM_SUCCESS || !answer || strlen(answer) > KEISHI_ANSWER_MAX) {
                 wipe(answer);
@@ -247,11 +280,19 @@ static int relay_prompt(Relay *r, const Message *m) {
         message_add_text(&b, ITEM_TEXT, answer);
         k = relay_send(r, &b);
         explicit_bzero(&b, sizeof(b));
-        if (style == PROMPT_PASSWORD) {
+        switch ((PromptStyle)style) {
+        case PROMPT_PASSWORD:
+        case PROMPT_NEW_PASSWORD:
                 wipe(r->password);
                 r->password = answer;
-        } else
+                break;
+        case PROMPT_CURRENT_PASSWORD:
+                wipe(r->current);
+                r->current = answer;
+                break;
+        default:
                 wipe(answer);
+        }
         return k;
 }
 
@@ -264,6 +305,8 @@ static int relay_result(Relay *r, uint32_t result, bool *ret_absent) {
         switch ((Result)result) {
         case RESULT_SUCCESS:
                 if (r->password && pam_set_item(r->pamh, PAM_AUTHTOK, r->password) != PAM_SUCCESS)
+                        return PAM_SYSTEM_ERR;
+                if (r->current && pam_set_item(r->pamh, PAM_OLDAUTHTOK, r->current) != PAM_SUCCESS)
                         return PAM_SYSTEM_ERR;
                 return PAM_SUCCESS;
         case RESULT_AUTH_ERR:
@@ -283,6 +326,10 @@ static int relay_result(Relay *r, uint32_t result, bool *ret_absent) {
         case RESULT_UNAVAILABLE:
                 *ret_absent = true;
                 return PAM_AUTHINFO_UNAVAIL;
+        case RESULT_NEW_AUTHTOK_REQD:
+                return PAM_NEW_AUTHTOK_REQD;
+        case RESULT_TRY_AGAIN:
+                return PAM_TRY_AGAIN;
         case RESULT_SYSTEM_ERR:
         case _RESULT_MAX:
                 break;
@@ -359,6 +406,8 @@ int relay_call(pam_handle_t *pamh, Stage stage, int flags, const char *root, boo
 
         *ret_heard = r.heard;
         close(r.fd);
+        explicit_bzero(&b, sizeof(b));
         wipe(r.password);
+        wipe(r.current);
         return result;
 }

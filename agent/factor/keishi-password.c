@@ -90,14 +90,17 @@ static PasswordResult ask_pam(Question *q) {
         }
 }
 
-/* Only of an account whose password is in shadow(5): with another directory an entry there says nothing. */
+/* Only of an account that has its password in the file itself: of others an entry there says nothing, and what a
+ * directory makes of shadow(5) is its own. */
 static uint32_t last_change(const char *user) {
-        const struct spwd *sp = getspnam(user);
+        _cleanup_fclose_ FILE *f = fopen("/etc/shadow", "re");
+        uint32_t day = 0;
 
-        if (!sp || !sp->sp_pwdp || sp->sp_pwdp[0] == '\0' || strchr("*!x", sp->sp_pwdp[0]) || sp->sp_lstchg <= 0 ||
-                sp->sp_lstchg > UINT32_MAX)
-                return 0;
-        return (uint32_t)sp->sp_lstchg;
+        for (struct spwd *sp; f && (sp = fgetspent(f));)
+                if (strcmp(sp->sp_namp, user) == 0 && sp->sp_pwdp[0] != '\0' && !strchr("*!x", sp->sp_pwdp[0]) &&
+                        sp->sp_lstchg > 0 && sp->sp_lstchg < UINT32_MAX)
+                        day = (uint32_t)sp->sp_lstchg;
+        return day;
 }
 
 int main(void) {

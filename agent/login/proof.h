@@ -15,6 +15,13 @@
 
 #define PROOF_LIFETIME_USEC (10 * UINT64_C(60) * 1000000)
 
+/* Why the password that was verified has to be changed before it opens a session. */
+typedef enum PasswordDue {
+        PASSWORD_NOT_DUE,
+        PASSWORD_DUE_AGE,
+        PASSWORD_DUE_MEMBER_LEFT, /* of a shared ID (R1) */
+} PasswordDue;
+
 typedef struct Proof {
         char *service;
         char *account; /* whose factors were verified; NULL when none (nobody in front) */
@@ -22,6 +29,7 @@ typedef struct Proof {
         char *person;  /* staff number of who sits there: for a shared ID the person named at login */
         char *name;
         unsigned factors;
+        PasswordDue due;
         ProcessId process, parent;
         uint64_t at_usec; /* CLOCK_BOOTTIME */
         struct Proof *next;

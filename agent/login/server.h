@@ -11,6 +11,7 @@
 #include "login/drift.h"
 #include "login/enforce.h"
 #include "login/identity.h"
+#include "login/password.h"
 #include "login/proof.h"
 #include "login/session.h"
 #include "login/trusted-clock.h"
@@ -29,6 +30,7 @@ typedef struct LoginContext {
         Trail *trail;
         Lookup *lookup;
         HelperPool *password;
+        Passwords *passwords;
         const Config *config;
         TrustedClock *clock;
         SessionList *sessions;

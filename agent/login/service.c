@@ -5,10 +5,12 @@
 
 static const Service services[] = {
         /* A person in front, who starts a session. Autologin services have no row on purpose. */
-        { "login", FAMILY_CONSOLE, .needs_auth = true, .own_session = true },
-        { "gdm-password", FAMILY_CONSOLE, .needs_auth = true, .patient = true, .own_session = true },
-        { "lightdm", FAMILY_CONSOLE, .needs_auth = true, .patient = true, .hides_errors = true, .own_session = true },
-        { "sddm", FAMILY_CONSOLE, .needs_auth = true, .patient = true, .own_session = true },
+        { "login", FAMILY_CONSOLE, .needs_auth = true, .own_session = true, .changes_password = true },
+        { "gdm-password", FAMILY_CONSOLE, .needs_auth = true, .patient = true, .own_session = true,
+                .changes_password = true },
+        { "lightdm", FAMILY_CONSOLE, .needs_auth = true, .patient = true, .hides_errors = true, .own_session = true,
+                .changes_password = true },
+        { "sddm", FAMILY_CONSOLE, .needs_auth = true, .patient = true, .own_session = true, .changes_password = true },
 
         /* The greeters' own accounts. */
         { "gdm-launch-environment", FAMILY_GREETER },
@@ -23,8 +25,10 @@ static const Service services[] = {
         { "vlock", FAMILY_LOCKER, .needs_auth = true, .any_caller = true },
 
         /* An actor acts as a target. su asks for the target's password, sudo for the actor's; both are checked. */
-        { "su", FAMILY_ADMIN, .actor_is_caller = true, .needs_auth = true, .root_free = true, .own_session = true },
-        { "su-l", FAMILY_ADMIN, .actor_is_caller = true, .needs_auth = true, .root_free = true, .own_session = true },
+        { "su", FAMILY_ADMIN, .actor_is_caller = true, .needs_auth = true, .root_free = true, .own_session = true,
+                .changes_password = true },
+        { "su-l", FAMILY_ADMIN, .actor_is_caller = true, .needs_auth = true, .root_free = true, .own_session = true,
+                .changes_password = true },
         { "sudo", FAMILY_ADMIN, .actor_is_caller = true, .actor_is_ruser = true, .needs_auth = true, .root_free = true,
                 .tells_command = true, .own_session = true },
         { "sudo-i", FAMILY_ADMIN, .actor_is_caller = true, .actor_is_ruser = true, .needs_auth = true,
@@ -34,8 +38,8 @@ static const Service services[] = {
 
         /* From another machine. sshd with a key has no auth stage and is refused; with passwords the auth stage runs in
            sshd's monitor or in a child of it. */
-        { "sshd", FAMILY_REMOTE, .needs_auth = true, .own_session = true },
-        { "cockpit", FAMILY_REMOTE, .needs_auth = true, .own_session = true },
+        { "sshd", FAMILY_REMOTE, .needs_auth = true, .own_session = true, .changes_password = true },
+        { "cockpit", FAMILY_REMOTE, .needs_auth = true, .own_session = true, .changes_password = true },
 
         /* Nobody in front; root alone may ask. */
         { "cron", FAMILY_UNATTENDED },
@@ -50,8 +54,8 @@ static const Service services[] = {
         { "chsh", FAMILY_SELF, .actor_is_caller = true, .needs_auth = true, .root_free = true, .root_changes = true },
 
         /* root changes passwords of others, by list. */
-        { "chpasswd", FAMILY_UNATTENDED, .root_changes = true },
-        { "newusers", FAMILY_UNATTENDED, .root_changes = true },
+        { "chpasswd", FAMILY_UNATTENDED, .root_changes = true, .batch = true },
+        { "newusers", FAMILY_UNATTENDED, .root_changes = true, .batch = true },
         {},
 };
 

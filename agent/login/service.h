@@ -22,7 +22,9 @@ typedef struct Service {
         bool patient;       /* prompts may stay open: a greeter waits for people */
         bool hides_errors;  /* its greeter writes a text of its own over an error message, but not over information */
         bool tells_command; /* writes into the system log which command it runs; see admin-log.h */
-        bool own_session;   /* opens sessions that are worth a row and a trail */
+        bool changes_password; /* can have a password that is due changed before it goes on */
+        bool batch;            /* reads answers from a list: who typed them is not there to be asked again */
+        bool own_session;      /* opens sessions that are worth a row and a trail */
 } Service;
 
 const Service *service_find(const char *name);

@@ -9,7 +9,7 @@ static bool same(const char *a, const char *b) {
         return a && b && strcmp(a, b) == 0;
 }
 
-static Proof *find_proof(Transaction *t) {
+static Proof *find_proof(const Transaction *t) {
         return proof_find(&t->context->proofs, t->service_name, &t->peer, clock_usec(CLOCK_BOOTTIME));
 }
 
@@ -17,6 +17,12 @@ static Proof *find_proof(Transaction *t) {
  * one of the two. */
 static bool proof_is_of(const Proof *p, const Transaction *t) {
         return p && (same(p->account, t->user) || (t->family == FAMILY_ADMIN && same(p->account, t->actor)));
+}
+
+Proof *transaction_proof(const Transaction *t) {
+        Proof *p = find_proof(t);
+
+        return proof_is_of(p, t) ? p : NULL;
 }
 
 static int take_person(Transaction *t, const Proof *p) {
@@ -125,6 +131,11 @@ void account_start(Transaction *t) {
                 return transaction_finish(t, RESULT_SYSTEM_ERR);
         if (p)
                 p->at_usec = clock_usec(CLOCK_BOOTTIME);
+        if (p && p->due != PASSWORD_NOT_DUE) {
+                if (password_demand(t, p, &d, &v) != 0)
+                        return transaction_unusable(t);
+                return transaction_finish(t, RESULT_NEW_AUTHTOK_REQD);
+        }
         transaction_finish(t, RESULT_SUCCESS);
 }
 
@@ -171,6 +182,12 @@ void session_open_start(Transaction *t) {
                 return refuse(t, &d, &v, t->family == FAMILY_ADMIN ? RESULT_PERM_DENIED : RESULT_SESSION_ERR);
         if (t->family == FAMILY_UNATTENDED || !t->service->own_session)
                 return transaction_finish(t, RESULT_SUCCESS);
+        /* Applications change it after the account stage; sshd, within the session. */
+        if (p && p->due != PASSWORD_NOT_DUE && t->family != FAMILY_REMOTE) {
+                transaction_record_refused(t, EVENT_LOGIN_REFUSED, &d, NULL, "password-due");
+                return transaction_fail(t, t->family == FAMILY_ADMIN ? RESULT_PERM_DENIED : RESULT_SESSION_ERR,
+                        N_("The password has to be changed first."));
+        }
 
         if (event_new(&e, EVENT_SESSION_OPENED) < 0)
                 return transaction_finish(t, RESULT_SYSTEM_ERR);
@@ -210,28 +227,5 @@ void session_open_start(Transaction *t) {
         if (t->family == FAMILY_CONSOLE)
                 enforcer_forget_ended(t->context->enforcer);
         enforcer_watch(t->context->enforcer);
-        transaction_finish(t, RESULT_SUCCESS);
-}
-
-/* pam_unix, after us in the stack, changes the password; we say who may, and record that it was allowed. */
-void password_start(Transaction *t) {
-        _cleanup_(facts_done) FactsData d = {};
-        _cleanup_(event_free_p) Event *e = NULL;
-        Verdict v;
-        int r;
-
-        r = transaction_judge(t, true, &d, &v);
-        if (r != 0)
-                return transaction_unusable(t);
-        if (!v.granted)
-                return refuse(t, &d, &v, RESULT_PERM_DENIED);
-        if (t->stage == STAGE_PASSWORD_UPDATE) {
-                e = transaction_event(t, EVENT_PASSWORD_CHANGED, &d, &v);
-                if (!e)
-                        return transaction_finish(t, RESULT_SYSTEM_ERR);
-                r = trail_record(t->context->trail, e);
-                if (r != 0)
-                        return transaction_unusable(t);
-        }
         transaction_finish(t, RESULT_SUCCESS);
 }

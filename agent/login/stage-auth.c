@@ -42,7 +42,7 @@ static char *attempt_origin(const Transaction *t) {
         return n < 0 ? NULL : origin;
 }
 
-static void fail_locked(Transaction *t) {
+void auth_fail_locked(Transaction *t) {
         transaction_record_refused(t, EVENT_LOGIN_REFUSED, NULL, NULL, "locked");
         transaction_fail_later(t, RESULT_MAXTRIES,
                 N_("Too many failed attempts. Ask the head of your unit or the duty officer to release them (keishictl "
@@ -50,13 +50,17 @@ static void fail_locked(Transaction *t) {
                 0);
 }
 
-void auth_start(Transaction *t) {
+int auth_prepare(Transaction *t) {
+        t->target = attempt_target(t);
+        t->origin = attempt_origin(t);
+        return t->target && t->origin ? 0 : -ENOMEM;
+}
+
+void auth_ask(Transaction *t, PromptStyle style, const char *text) {
         uint64_t now;
         int r;
 
-        t->target = attempt_target(t);
-        t->origin = attempt_origin(t);
-        if (!t->target || !t->origin)
+        if (auth_prepare(t) < 0)
                 return transaction_finish(t, RESULT_SYSTEM_ERR);
 
         now = trusted_clock_steady(t->context->clock);
@@ -65,15 +69,19 @@ void auth_start(Transaction *t) {
                 return transaction_unusable(t);
         if (t->attempt.locked) {
                 t->answered_usec = clock_usec(CLOCK_BOOTTIME);
-                return fail_locked(t);
+                return auth_fail_locked(t);
         }
         transaction_say_mode(t);
-        transaction_prompt(t, STATE_PASSWORD, PROMPT_PASSWORD, N_("Password: "));
+        transaction_prompt(t, STATE_PASSWORD, style, text);
+}
+
+void auth_start(Transaction *t) {
+        auth_ask(t, PROMPT_PASSWORD, N_("Password: "));
 }
 
 /* A charge taken back within the open transaction: all of them for root's callers, but a caller that proves only itself
  * clears no counter but what it has just charged. */
-static int take_back(Transaction *t) {
+int auth_take_back(Transaction *t) {
         if (!t->charged)
                 return 0;
         if (t->peer.uid != 0)
@@ -94,17 +102,24 @@ static void take_back_untried(Transaction *t) {
 }
 
 static void wrong(Transaction *t) {
+        bool changes = t->stage == STAGE_PASSWORD_PRELIM;
         unsigned max = t->context->config->attempts_max;
 
+        secret_done(&t->password);
         transaction_record_refused(t, EVENT_LOGIN_REFUSED, NULL, NULL, "wrong-password");
         if (t->attempt.now_locked) {
                 transaction_record_refused(t, EVENT_LOGIN_LOCKED, NULL, NULL, "attempts");
                 return transaction_fail_later(t, RESULT_MAXTRIES,
-                        N_("The user name or the password is wrong, and that was the last attempt. Ask the head of "
-                           "your unit or the duty officer to release them."),
+                        changes ? N_("The current password is wrong, and that was the last attempt. Ask the head of "
+                                     "your unit or the duty officer to release them.")
+                                : N_("The user name or the password is wrong, and that was the last attempt. Ask the "
+                                     "head of "
+                                     "your unit or the duty officer to release them."),
                         0);
         }
-        transaction_fail_later(t, RESULT_AUTH_ERR, N_("The user name or the password is wrong. Attempts left: %u."),
+        transaction_fail_later(t, RESULT_AUTH_ERR,
+                changes ? N_("The current password is wrong. Attempts left: %u.")
+                        : N_("The user name or the password is wrong. Attempts left: %u."),
                 max > t->attempt.count ? max - t->attempt.count : 0);
 }
 
@@ -116,12 +131,17 @@ static void grant(Transaction *t, const FactsData *d, const Verdict *v) {
         e = transaction_event(t, EVENT_LOGIN_GRANTED, d, v);
         if (!e)
                 return transaction_finish(t, RESULT_SYSTEM_ERR);
+        r = password_look_at_age(t, d);
+        if (r != 0)
+                return transaction_unusable(t);
 
         r = registry_begin(t->context->registry);
         if (r != 0)
                 return transaction_unusable(t);
-        r = take_back(t);
+        r = auth_take_back(t);
         if (r == 0 || r == REGISTRY_E_NOT_FOUND)
+                r = password_store_age(t);
+        if (r == 0)
                 r = trail_append(t->context->trail, e);
         if (r == 0 && *v->designation)
                 r = registry_designation_used(t->context->registry, v->designation, d->facts.now_usec);
@@ -143,6 +163,7 @@ static void grant(Transaction *t, const FactsData *d, const Verdict *v) {
                 return transaction_finish(t, RESULT_SYSTEM_ERR);
         }
         transaction_say_observed(t, v);
+        password_used(t, p);
         transaction_finish(t, RESULT_SUCCESS);
 }
 
@@ -181,7 +202,8 @@ static void on_password(int r, const char *reply, size_t size, void *userdata) {
                 if (!t->user_nss)
                         return wrong(t);
                 t->factors |= FACTOR_PASSWORD;
-                return decide(t);
+                t->shadow_day = password_reply_day(reply, size);
+                return t->stage == STAGE_PASSWORD_PRELIM ? password_verified(t) : decide(t);
         case PASSWORD_WRONG:
                 return wrong(t);
         case PASSWORD_UNAVAILABLE:
@@ -189,7 +211,7 @@ static void on_password(int r, const char *reply, size_t size, void *userdata) {
         }
         take_back_untried(t);
         transaction_record_refused(t, EVENT_LOGIN_REFUSED, NULL, NULL, "password-unavailable");
-        transaction_fail_later(t, RESULT_SYSTEM_ERR,
+        transaction_fail_later(t, t->stage == STAGE_PASSWORD_PRELIM ? RESULT_TRY_AGAIN : RESULT_SYSTEM_ERR,
                 N_("The password cannot be checked at the moment. Try again, or tell your system manager."), 0);
 }
 
@@ -204,13 +226,13 @@ static ssize_t write_request(Transaction *t, char *request, size_t room, const S
 }
 
 void auth_password(Transaction *t, const Message *m) {
-        _cleanup_(secret_done) Secret password = { .size = m->size[ITEM_TEXT] };
         char request[4096];
         ssize_t n;
         int r;
 
-        _Static_assert(KEISHI_TEXT_MAX <= sizeof(password.bytes), "what the parser lets through fits");
-        memcpy(password.bytes, m->text[ITEM_TEXT], password.size);
+        _Static_assert(KEISHI_TEXT_MAX <= sizeof(t->password.bytes), "what the parser lets through fits");
+        t->password.size = m->size[ITEM_TEXT];
+        memcpy(t->password.bytes, m->text[ITEM_TEXT], t->password.size);
         t->answered_usec = clock_usec(CLOCK_BOOTTIME);
 
         /* Durably, before it is tried (law 4). */
@@ -220,14 +242,14 @@ void auth_password(Transaction *t, const Message *m) {
         if (r != 0)
                 return transaction_unusable(t);
         if (t->attempt.locked)
-                return fail_locked(t);
+                return auth_fail_locked(t);
         t->charged = true;
 
         t->state = STATE_VERIFY;
-        if (password.size == 0 || !t->user_usable)
+        if (t->password.size == 0 || !t->user_usable)
                 return wrong(t);
 
-        n = write_request(t, request, sizeof(request), &password);
+        n = write_request(t, request, sizeof(request), &t->password);
         r = n < 0 ? (int)n : helper_ask(t->context->password, request, (size_t)n, on_password, t, &t->helper);
         explicit_bzero(request, sizeof(request));
         if (r < 0) {

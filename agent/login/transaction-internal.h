@@ -4,24 +4,40 @@
 #include "keishi/message.h"
 #include "login/attempt.h"
 #include "login/facts.h"
+#include "login/password.h"
 #include "login/service.h"
 #include "login/text.h"
 #include "login/transaction.h"
 #include "util/secret.h"
 
-/* Between the files of a transaction: transaction.c carries it, stage-auth.c and stage-account.c decide its stages,
- * describe.c puts it into words. */
+/* Between the files of a transaction: transaction.c carries it, stage-auth.c, stage-account.c and stage-password.c
+ * decide its stages, describe.c puts it into words. */
 
 typedef enum State {
-        STATE_BEGIN,    /* nothing heard yet */
-        STATE_LOOKUP,   /* NSS is asked about the actor, then about PAM_USER */
-        STATE_PASSWORD, /* the password has been asked for */
-        STATE_VERIFY,   /* keishi-password runs */
-        STATE_PERSON,   /* the staff number behind a shared ID has been asked for */
-        STATE_DELAY,    /* the answer is known and held back */
-        STATE_DONE,     /* RESULT has been sent */
+        STATE_BEGIN,     /* nothing heard yet */
+        STATE_LOOKUP,    /* NSS is asked about the actor, then about PAM_USER */
+        STATE_PASSWORD,  /* the password has been asked for */
+        STATE_VERIFY,    /* keishi-password runs */
+        STATE_PERSON,    /* the staff number behind a shared ID has been asked for */
+        STATE_NEW,       /* a new password has been asked for */
+        STATE_NEW_AGAIN, /* …and once more */
+        STATE_CHECK,     /* it is judged */
+        STATE_DELAY,     /* the answer is known and held back */
+        STATE_DONE,      /* RESULT has been sent */
         _STATE_MAX,
 } State;
+
+/* What is found out about the age of a password while it is used. */
+typedef struct PasswordAgeNote {
+        char *user; /* uuid of its account; NULL: nothing is to be done */
+        bool store; /* the next two are news */
+        uint64_t changed_usec;
+        PasswordSource source;
+        bool fingerprint; /* is to be taken */
+        bool warn;
+        unsigned days; /* left */
+        PasswordDue due;
+} PasswordAgeNote;
 
 struct Transaction {
         LoginContext *context;
@@ -60,6 +76,12 @@ struct Transaction {
         uint64_t answered_usec; /* CLOCK_BOOTTIME */
         unsigned factors;       /* verified */
 
+        Secret password;     /* as typed; of a change, the new one */
+        Secret current;      /* of a change: the current one, where the module knows it */
+        uint32_t shadow_day; /* when the password was changed, of a local account; 0: not known */
+        PasswordAgeNote password_note;
+        unsigned tries; /* new passwords that were refused */
+
         /* who sits there */
         char *person, *name;
 
@@ -67,6 +89,7 @@ struct Transaction {
         Result held_result;
         const char *held_text;
         unsigned held_count;
+        void (*held_fn)(Transaction *t); /* goes on with this instead of ending */
 };
 
 /* transaction.c */
@@ -77,7 +100,9 @@ void transaction_finish(Transaction *t, Result result);
 /* Shows `text` (marked; may hold one %u for `count`) and finishes with the result, once the delay that failures are
  * given is over. */
 void transaction_fail_later(Transaction *t, Result result, const char *text, unsigned count);
-/* The same at once. */
+/* Shows `text` once that delay is over, and goes on with `fn`. */
+void transaction_retry_later(Transaction *t, const char *text, void (*fn)(Transaction *t));
+/* The same as transaction_fail_later() at once. */
 void transaction_fail(Transaction *t, Result result, const char *text);
 /* The registry cannot be used: as if there were no agent. */
 void transaction_unusable(Transaction *t);
@@ -86,13 +111,37 @@ void transaction_unusable(Transaction *t);
 void auth_start(Transaction *t);
 void auth_password(Transaction *t, const Message *m);
 void auth_person(Transaction *t, const Message *m);
+/* What attempts of this call are counted for. */
+int auth_prepare(Transaction *t);
+/* Asks for the password that proves who it is, unless too many attempts have failed. */
+void auth_ask(Transaction *t, PromptStyle style, const char *text);
+void auth_fail_locked(Transaction *t);
+/* A charge taken back within the open transaction, because it was right. */
+int auth_take_back(Transaction *t);
 /* The caller went away or gave up; the charge of what was being tried stays. */
 void auth_abandoned(Transaction *t);
 
 /* stage-account.c */
 void account_start(Transaction *t);
 void session_open_start(Transaction *t);
-void password_start(Transaction *t);
+/* The proof of an earlier stage of this service by who acts now, or NULL. */
+Proof *transaction_proof(const Transaction *t);
+
+/* stage-password.c */
+void password_prelim_start(Transaction *t);
+/* …whose current password was right. */
+void password_verified(Transaction *t);
+void password_update_start(Transaction *t);
+void password_answer(Transaction *t, const Message *m);
+/* While a password is used: finds out its age (into password_note; 0 or as the registry), stores that within the open
+ * transaction, and does what follows from it once the login is granted. */
+int password_look_at_age(Transaction *t, const FactsData *d);
+int password_store_age(Transaction *t);
+void password_used(Transaction *t, Proof *p);
+/* Records and tells that the password has to be changed first. 0, or as trail_record(). */
+int password_demand(Transaction *t, const Proof *p, const FactsData *d, const Verdict *v);
+/* "max-age", "member-left"; NULL: not due. */
+const char *password_due_to_string(PasswordDue due);
 
 /* describe.c */
 /* Collects facts and judges; r as facts_judge(). *ret_data is to be freed by facts_done(). */

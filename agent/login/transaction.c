@@ -16,6 +16,8 @@ static const bool expected[_STATE_MAX][MESSAGE_CANCEL + 1] = {
         [STATE_BEGIN] = { [MESSAGE_BEGIN] = true },
         [STATE_PASSWORD] = { [MESSAGE_ANSWER] = true, [MESSAGE_CANCEL] = true },
         [STATE_PERSON] = { [MESSAGE_ANSWER] = true, [MESSAGE_CANCEL] = true },
+        [STATE_NEW] = { [MESSAGE_ANSWER] = true, [MESSAGE_CANCEL] = true },
+        [STATE_NEW_AGAIN] = { [MESSAGE_ANSWER] = true, [MESSAGE_CANCEL] = true },
 };
 
 static void end(Transaction *t) {
@@ -108,11 +110,15 @@ static int on_hold_over(sd_event_source *s, uint64_t usec, void *userdata) {
 #pragma GCC diagnostic pop
                 transaction_send_text(t, MESSAGE_ERROR, text);
         }
-        transaction_finish(t, t->held_result);
+        t->hold = sd_event_source_disable_unref(t->hold);
+        if (t->held_fn)
+                t->held_fn(t);
+        else
+                transaction_finish(t, t->held_result);
         return 0;
 }
 
-void transaction_fail_later(Transaction *t, Result result, const char *text, unsigned count) {
+static void hold_back(Transaction *t, Result result, const char *text, unsigned count, void (*fn)(Transaction *t)) {
         uint64_t step = t->attempt.delay_usec > 0 ? t->attempt.delay_usec : t->context->config->attempts_delay_usec;
         uint64_t now = clock_usec(CLOCK_BOOTTIME), spent = now - t->answered_usec;
         /* Whole steps from the answer on: how long verifying took cannot be told from outside. */
@@ -122,10 +128,19 @@ void transaction_fail_later(Transaction *t, Result result, const char *text, uns
         t->held_result = result;
         t->held_text = text;
         t->held_count = count;
+        t->held_fn = fn;
         if (sd_event_source_set_enabled(t->tick, SD_EVENT_ON) < 0 || set_deadline(t, wait + BEGIN_USEC) < 0 ||
                 sd_event_add_time_relative(t->context->event, &t->hold, CLOCK_BOOTTIME, wait, 1000, on_hold_over, t) <
                         0)
                 transaction_finish(t, result);
+}
+
+void transaction_fail_later(Transaction *t, Result result, const char *text, unsigned count) {
+        hold_back(t, result, text, count, NULL);
+}
+
+void transaction_retry_later(Transaction *t, const char *text, void (*fn)(Transaction *t)) {
+        hold_back(t, RESULT_AUTHTOK_ERR, text, 0, fn);
 }
 
 static int on_tick(sd_event_source *s, uint64_t usec, void *userdata) {
@@ -142,8 +157,7 @@ static int on_deadline(sd_event_source *s, uint64_t usec, void *userdata) {
         Transaction *t = userdata;
 
         auth_abandoned(t);
-        transaction_finish(
-                t, t->state == STATE_PASSWORD || t->state == STATE_PERSON ? RESULT_CONV_ERR : RESULT_SYSTEM_ERR);
+        transaction_finish(t, expected[t->state][MESSAGE_ANSWER] ? RESULT_CONV_ERR : RESULT_SYSTEM_ERR);
         return 0;
 }
 
@@ -173,8 +187,9 @@ static void run_stage(Transaction *t) {
         case STAGE_SESSION_OPEN:
                 return session_open_start(t);
         case STAGE_PASSWORD_PRELIM:
+                return password_prelim_start(t);
         case STAGE_PASSWORD_UPDATE:
-                return password_start(t);
+                return password_update_start(t);
         case STAGE_SESSION_CLOSE: /* done at BEGIN: what closes asks nobody */
         case _STAGE_MAX:
                 break;
@@ -302,6 +317,10 @@ static int take_begin(Transaction *t, const Message *m) {
                 r = take_user(t, m);
         if (r < 0)
                 return r;
+        if (m->text[ITEM_OLD_TOKEN]) {
+                t->current.size = m->size[ITEM_OLD_TOKEN];
+                memcpy(t->current.bytes, m->text[ITEM_OLD_TOKEN], t->current.size);
+        }
 
         /* polkit's helper names no terminal, but has one. */
         if (t->peer.vt > 0)
@@ -383,8 +402,10 @@ static void hear(Transaction *t) {
                 (void)set_deadline(t, t->context->config->transaction_usec);
                 if (t->state == STATE_PASSWORD)
                         auth_password(t, &m);
-                else
+                else if (t->state == STATE_PERSON)
                         auth_person(t, &m);
+                else
+                        password_answer(t, &m);
         }
         explicit_bzero(bytes, n > 0 && (size_t)n <= sizeof(bytes) ? (size_t)n : sizeof(bytes));
 }
@@ -463,6 +484,9 @@ Transaction *transaction_free(Transaction *t) {
         free(t->origin);
         free(t->person);
         free(t->name);
+        free(t->password_note.user);
+        secret_done(&t->password);
+        secret_done(&t->current);
         free(t);
         return NULL;
 }

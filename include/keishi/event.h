@@ -15,7 +15,7 @@
         X(LOGIN_LOCKED, "login-locked", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e04", 3, "too many failed attempts")                 \
         X(SESSION_OPENED, "session-opened", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e05", 6, "session opened")                       \
         X(SESSION_CLOSED, "session-closed", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e06", 6, "session closed")                       \
-        X(PASSWORD_CHANGED, "password-changed", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e07", 5, "password change allowed")          \
+        X(PASSWORD_CHANGED, "password-changed", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e07", 5, "password changed")                 \
         X(DIRECTORY_CHANGED, "directory-changed", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e08", 5, "directory changed")              \
         X(CHANGE_REFUSED, "change-refused", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e09", 4, "change or request refused")            \
         X(ATTEMPTS_RELEASED, "attempts-released", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e0a", 5, "failed attempts released")       \
@@ -48,7 +48,11 @@
         X(DIRECTORY_BACKED_UP, "directory-backed-up", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e53", 5, "directory backed up")        \
         X(DIRECTORY_RESTORED, "directory-restored", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e54", 4, "directory restored from a backup")   \
         X(ADMIN_COMMAND, "admin-command", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e43", 5, "command as administrator")               \
-        X(ADMIN_LOG, "admin-log", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e44", 3, "whether the commands of administrators are recorded")
+        X(ADMIN_LOG, "admin-log", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e44", 3, "whether the commands of administrators are recorded") \
+        X(PASSWORD_ALLOWED, "password-allowed", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e80", 5, "new password accepted")            \
+        X(PASSWORD_REFUSED, "password-refused", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e81", 4, "new password refused")             \
+        X(PASSWORD_DUE, "password-due", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e82", 5, "the password has to be changed")           \
+        X(PASSWORD_SECRET, "password-secret", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e83", 3, "the secret of password fingerprints was renewed")
 
 typedef enum EventKind {
 #define X(kind, name, id, priority, message) EVENT_##kind,

@@ -72,7 +72,7 @@ static inline bool message_items(MessageType type, uint32_t *ret_must, uint32_t 
         case MESSAGE_BEGIN:
                 *ret_must = BIT(ITEM_STAGE) | BIT(ITEM_FLAGS) | BIT(ITEM_SERVICE);
                 *ret_may = BIT(ITEM_USER) | BIT(ITEM_USER_LENGTH) | BIT(ITEM_RUSER) | BIT(ITEM_RHOST) | BIT(ITEM_TTY) |
-                           BIT(ITEM_LOCALE);
+                           BIT(ITEM_LOCALE) | BIT(ITEM_OLD_TOKEN);
                 return true;
         case MESSAGE_ANSWER:
         case MESSAGE_INFORM:
@@ -134,6 +134,7 @@ static inline int message_parse(Message *ret, const void *bytes, size_t size) {
                         memcpy(&ret->number[i.item], p, sizeof(uint32_t));
                         break;
                 case ITEM_TEXT:
+                case ITEM_OLD_TOKEN:
                         if (i.length > KEISHI_TEXT_MAX || memchr(p, 0, i.length))
                                 return -EPROTO;
                         ret->text[i.item] = (const char *)p;

@@ -14,6 +14,7 @@
 #define KEISHI_BREAK_GLASS_FILE  "/etc/keishi/break-glass"
 #define KEISHI_STATE_DIR         "/var/lib/keishi"
 #define KEISHI_REGISTRY_FILE     "/var/lib/keishi/registry.db"
+#define KEISHI_PASSWORD_SECRET   "/var/lib/keishi/password-secret"
 #define KEISHI_RESERVE_FILE      "/var/lib/keishi/reserve"
 #define KEISHI_BREAK_GLASS_SPOOL "/var/lib/keishi/break-glass.spool"
 #define KEISHI_KEY_FILE          "/var/lib/keishi/identity.key"

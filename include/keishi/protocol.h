@@ -69,6 +69,7 @@ typedef enum MessageItem {
         ITEM_TEXT,         /* PROMPT, INFORM, ERROR: what to show; ANSWER: what was typed */
         ITEM_PROMPT_STYLE, /* PROMPT: uint32, PromptStyle */
         ITEM_RESULT,       /* RESULT: uint32, Result */
+        ITEM_OLD_TOKEN,    /* BEGIN, STAGE_PASSWORD_UPDATE: PAM_OLDAUTHTOK; absent when it is not set */
         _ITEM_MAX,
 } MessageItem;
 
@@ -93,20 +94,27 @@ typedef enum PromptStyle {
         PROMPT_ECHO_OFF,
         PROMPT_PASSWORD, /* as ECHO_OFF; on success the module sets PAM_AUTHTOK to the answer for the modules after it
                           */
+        /* Of a change of the password. What modules before it in the stack have asked for already is the answer to the
+         * first of each, and nobody is asked. */
+        PROMPT_CURRENT_PASSWORD, /* as ECHO_OFF; on success the module sets PAM_OLDAUTHTOK */
+        PROMPT_NEW_PASSWORD,     /* as ECHO_OFF; on success the module sets PAM_AUTHTOK */
+        PROMPT_NEW_AGAIN,        /* as ECHO_OFF; the new password once more */
         _PROMPT_MAX,
 } PromptStyle;
 
 /* How a call ended, and what the module returns for it. Anything else is PAM_SYSTEM_ERR. None of them is PAM_IGNORE. */
 typedef enum Result {
-        RESULT_SUCCESS = 1,  /* PAM_SUCCESS */
-        RESULT_AUTH_ERR,     /* PAM_AUTH_ERR */
-        RESULT_PERM_DENIED,  /* PAM_PERM_DENIED */
-        RESULT_MAXTRIES,     /* PAM_MAXTRIES */
-        RESULT_ACCT_EXPIRED, /* PAM_ACCT_EXPIRED */
-        RESULT_AUTHTOK_ERR,  /* PAM_AUTHTOK_ERR */
-        RESULT_SESSION_ERR,  /* PAM_SESSION_ERR */
-        RESULT_CONV_ERR,     /* PAM_CONV_ERR */
-        RESULT_SYSTEM_ERR,   /* PAM_SYSTEM_ERR */
-        RESULT_UNAVAILABLE,  /* the agent runs but cannot decide (registry unusable): as if there were no agent */
+        RESULT_SUCCESS = 1,      /* PAM_SUCCESS */
+        RESULT_AUTH_ERR,         /* PAM_AUTH_ERR */
+        RESULT_PERM_DENIED,      /* PAM_PERM_DENIED */
+        RESULT_MAXTRIES,         /* PAM_MAXTRIES */
+        RESULT_ACCT_EXPIRED,     /* PAM_ACCT_EXPIRED */
+        RESULT_AUTHTOK_ERR,      /* PAM_AUTHTOK_ERR */
+        RESULT_SESSION_ERR,      /* PAM_SESSION_ERR */
+        RESULT_CONV_ERR,         /* PAM_CONV_ERR */
+        RESULT_SYSTEM_ERR,       /* PAM_SYSTEM_ERR */
+        RESULT_UNAVAILABLE,      /* the agent runs but cannot decide (registry unusable): as if there were no agent */
+        RESULT_NEW_AUTHTOK_REQD, /* PAM_NEW_AUTHTOK_REQD: let in, once the password is changed */
+        RESULT_TRY_AGAIN,        /* PAM_TRY_AGAIN: a password cannot be changed now (STAGE_PASSWORD_PRELIM) */
         _RESULT_MAX,
 } Result;

@@ -8,12 +8,12 @@
 #include "packets.h"
 
 int pam_get_item(const pam_handle_t *pamh, int item, const void **value) {
-        *value = item == PAM_SERVICE ? "login" : NULL;
+        *value = item == PAM_SERVICE ? "login" : item == PAM_OLDAUTHTOK ? "answer" : NULL;
         return PAM_SUCCESS;
 }
 
 int pam_set_item(pam_handle_t *pamh, int item, const void *value) {
-        require(item == PAM_AUTHTOK && strcmp(value, "answer") == 0);
+        require((item == PAM_AUTHTOK || item == PAM_OLDAUTHTOK) && strcmp(value, "answer") == 0);
         return PAM_SUCCESS;
 }
 
@@ -78,5 +78,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         close(pair[0]);
         close(pair[1]);
         wipe(r.password);
+        wipe(r.current);
         return 0;
 }

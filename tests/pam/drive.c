@@ -7,6 +7,7 @@
  *
  * Calls:
  *   auth setcred account open close password
+ *   expired       changes the password because the account stage asked for it
  *   user=NAME     sets PAM_USER
  *   kill=PID      kills a process
  *   authtok       prints what modules after ours find
@@ -117,6 +118,8 @@ static int call(pam_handle_t *pamh, const char *name) {
                 return pam_close_session(pamh, 0);
         if (strcmp(name, "password") == 0)
                 return pam_chauthtok(pamh, 0);
+        if (strcmp(name, "expired") == 0)
+                return pam_chauthtok(pamh, PAM_CHANGE_EXPIRED_AUTHTOK);
         if (strncmp(name, "user=", 5) == 0)
                 return pam_set_item(pamh, PAM_USER, name + 5);
         if (strncmp(name, "kill=", 5) == 0)

@@ -201,7 +201,7 @@ class Rig:
     def make_helpers(self, doubles):
         """A directory of helpers: the real ones, and doubles in the place of some."""
         os.mkdir(self.dir + "/helpers")
-        for name in ("keishi-lookup", "keishi-password", "keishi-end", "keishi-software", "keishi-admin", "keishi-sudoers"):
+        for name in ("keishi-lookup", "keishi-password", "keishi-end", "keishi-software", "keishi-admin", "keishi-sudoers", "keishi-quality", "keishi-fingerprint"):
             path = self.dir + "/helpers/" + name
             if name in doubles:
                 with open(path, "w") as f:

@@ -9,7 +9,7 @@ import sys
 
 BUILD = os.environ["BUILD_ROOT"]
 PAM_SYMBOLS = {"pam_sm_authenticate", "pam_sm_setcred", "pam_sm_acct_mgmt", "pam_sm_open_session", "pam_sm_close_session", "pam_sm_chauthtok"}
-PROGRAMS = {"keishid", "keishi-lookup", "keishi-password", "keishictl"}
+PROGRAMS = {"keishid", "keishi-lookup", "keishi-password", "keishi-quality", "keishi-fingerprint", "keishictl"}
 
 
 def binaries():
