@@ -19,6 +19,7 @@
 #include "login/drift.h"
 #include "login/identity.h"
 #include "login/lifecycle.h"
+#include "login/password-secret.h"
 #include "login/password.h"
 #include "login/server.h"
 #include "login/service.h"
@@ -476,11 +477,54 @@ static int run(Keishid *k) {
         return EXIT_SUCCESS;
 }
 
+static int store_new_secret(Keishid *k) {
+        _cleanup_free_ char *path = io_prefix(k->options.root, KEISHI_PASSWORD_SECRET);
+        _cleanup_(event_free_p) Event *e = NULL;
+        int r;
+
+        if (!path || event_new(&e, EVENT_PASSWORD_SECRET) < 0)
+                return -ENOMEM;
+        event_set(e, FIELD_RESULT, "renewed");
+        event_set_uint(e, FIELD_UID, getuid());
+        r = registry_begin(k->registry);
+        if (r == 0)
+                r = trail_append(k->trail, e);
+        if (r == 0)
+                r = password_secret_renew(k->registry, path);
+        if (r == 0)
+                r = registry_commit(k->registry);
+        if (r != 0)
+                registry_rollback(k->registry);
+        return r;
+}
+
+/* --new-password-secret: what the agent itself cannot do when it is lost, because it would then be worth nothing to
+ * have one. */
+static int renew_secret(Keishid *k) {
+        char boot_id[SD_ID128_STRING_MAX];
+        sd_id128_t id;
+        int r;
+
+        r = sd_id128_get_boot(&id);
+        if (r < 0)
+                return fail("boot id", r);
+        sd_id128_to_string(id, boot_id);
+        if (lock(k) != 0 || open_registry(k) != 0 || open_trail(k, boot_id) != 0)
+                return EXIT_FAILURE;
+        r = store_new_secret(k);
+        if (r != 0)
+                return fail_registry(k, "password secret", r);
+        printf("%s%s: renewed\n", k->options.root, KEISHI_PASSWORD_SECRET);
+        return EXIT_SUCCESS;
+}
+
 static void help(void) {
         printf("keishid [OPTIONS...]\n\n"
                "The agent that decides and records logins on this terminal; see keishid(8).\n\n"
                "  --root=DIR      put DIR in front of every path of configuration, state and sockets (tests)\n"
                "  --helpers=DIR   where the helper programs are (default " KEISHI_LIBEXEC_DIR ")\n"
+               "  --new-password-secret\n"
+               "                  renew what passwords are compared by, when it is lost, and end\n"
                "  --check         only load the configuration, and say whether it is right\n"
                "  --version\n"
                "  --help\n");
@@ -503,17 +547,18 @@ static int check(const char *root) {
 }
 
 int main(int argc, char **argv) {
-        enum { OPTION_ROOT = 256, OPTION_HELPERS, OPTION_CHECK, OPTION_VERSION, OPTION_HELP };
+        enum { OPTION_ROOT = 256, OPTION_HELPERS, OPTION_CHECK, OPTION_SECRET, OPTION_VERSION, OPTION_HELP };
         static const struct option long_options[] = {
                 { "root", required_argument, NULL, OPTION_ROOT },
                 { "helpers", required_argument, NULL, OPTION_HELPERS },
                 { "check", no_argument, NULL, OPTION_CHECK },
+                { "new-password-secret", no_argument, NULL, OPTION_SECRET },
                 { "version", no_argument, NULL, OPTION_VERSION },
                 { "help", no_argument, NULL, OPTION_HELP },
                 {},
         };
         Keishid k = { .options = { .root = "", .helpers = KEISHI_LIBEXEC_DIR }, .lock_fd = -EBADF };
-        bool only_check = false;
+        bool only_check = false, only_secret = false;
         sigset_t signals;
         int c, r;
 
@@ -527,6 +572,9 @@ int main(int argc, char **argv) {
                         break;
                 case OPTION_CHECK:
                         only_check = true;
+                        break;
+                case OPTION_SECRET:
+                        only_secret = true;
                         break;
                 case OPTION_VERSION:
                         puts("keishid " KEISHI_VERSION);
@@ -552,7 +600,7 @@ int main(int argc, char **argv) {
         sigaddset(&signals, SIGCHLD);
         sigprocmask(SIG_BLOCK, &signals, NULL);
 
-        r = run(&k);
+        r = only_secret ? renew_secret(&k) : run(&k);
         keishid_done(&k);
         return r;
 }

@@ -14,6 +14,6 @@
 int password_secret_load(Registry *registry, const char *path, FingerprintSecret *ret);
 /* The same without making one. */
 int password_secret_check(Registry *registry, const char *path);
-/* Makes another one and forgets all fingerprints: for `keishid --new-password-secret`, within the caller's transaction.
+/* Makes another one and forgets all fingerprints, within the caller's transaction: for `keishid --new-password-secret`.
  */
 int password_secret_renew(Registry *registry, const char *path);

@@ -6,6 +6,7 @@
 #include "factor/quality.h"
 #include "login/password.h"
 #include "login/transaction-internal.h"
+#include "policy/personal.h"
 #include "util/clock.h"
 
 /* A change of a password (R7). The preliminary phase says who may, and has whoever changes their own prove it with the
@@ -314,6 +315,25 @@ static bool is_refused(Transaction *t, PasswordFault fault) {
 
 static void compare(Transaction *t);
 
+/* Of a person who has several accounts, the birth date may stand with another one. 0, or as the registry. */
+static int look_for_person(Transaction *t, PasswordFault *ret) {
+        _cleanup_(user_done) User user = {};
+        _cleanup_free_ char *birth = NULL;
+        Registry *registry = t->context->registry;
+        int r;
+
+        r = registry_user(registry, t->user, &user);
+        if (r == 0)
+                r = registry_birth(registry, t->user, &birth);
+        if (r != 0 && r != REGISTRY_E_NOT_FOUND)
+                return r;
+        *ret = password_is_personal(t->password.bytes, t->password.size,
+                       &(Personal){ .account = t->user, .person = user.person, .name = user.name, .birth = birth })
+                       ? PASSWORD_FAULT_PERSONAL
+                       : PASSWORD_FAULT_NONE;
+        return 0;
+}
+
 static void on_quality(int r, const char *reply, size_t size, void *userdata) {
         PasswordFault fault = PASSWORD_FAULT_NONE;
         Transaction *t = userdata;
@@ -321,6 +341,10 @@ static void on_quality(int r, const char *reply, size_t size, void *userdata) {
         t->helper = NULL;
         if (!quality_reply(r, reply, size, &fault))
                 return fail_check(t, 0);
+        if (is_refused(t, fault))
+                return try_again(t, fault_text(fault));
+        if (look_for_person(t, &fault) != 0)
+                return transaction_unusable(t);
         if (is_refused(t, fault))
                 return try_again(t, fault_text(fault));
         compare(t);

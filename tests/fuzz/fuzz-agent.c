@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /* keishid with a PAM application that sends anything: a real transaction on a real registry, trail and loop; the input
- * is what arrives at its socket, after one byte that says whether the caller is root. Stood in for: NSS (one account,
- * below) and keishi-password (a program that does not exist, so that no password is ever right). Nobody may get in. */
+ * is what arrives at its socket, after one byte that says whether the caller is root, and whether its call for a new
+ * password was prepared. Stood in for: NSS (one account, below) and keishi-password and the helpers for new passwords
+ * (a program that does not exist, so that no password is ever right or good). Nobody may get in. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 #include "login/text.h"
 #include "login/transaction.h"
 #include "packets.h"
+#include "util/clock.h"
 
 static Account hanako = { .n_ref = 1, .name = (char *)"hanako", .uid = 1001, .gid = 1001, .gecos = (char *)"" };
 
@@ -59,7 +61,7 @@ static void clean_up(void) {
 
 /* Paths stay for as long as the program runs. */
 static char *in_directory(const char *name) {
-        static char paths[8][64];
+        static char paths[16][64];
         static size_t n;
 
         require(n < ELEMENTSOF(paths));
@@ -71,6 +73,7 @@ static void set_up(void) {
         static Config *config;
         static Registry *registry;
         static Trail *trail;
+        HelperPool *none;
         RegistryError error;
         TrailOptions options;
         char *text = NULL;
@@ -88,10 +91,23 @@ static void set_up(void) {
                 .syslog_socket_path = in_directory("log"),
         };
         require(trail_new(&trail, context.event, registry, &options) == 0);
+        require(helper_pool_new(&none, context.event, in_directory("none"), 4, 1000000) == 0);
         require(helper_pool_new(&context.password, context.event, in_directory("none"), 4, 1000000) == 0);
         require(trusted_clock_init(&fuzz_clock, registry, trail, config) == 0);
         require(session_list_new(
                         &context.sessions, context.event, registry, trail, "00000000000000000000000000000000") == 0);
+        require(passwords_new(&context.passwords, &(PasswordsContext){
+                                                          .event = context.event,
+                                                          .registry = registry,
+                                                          .trail = trail,
+                                                          .config = config,
+                                                          .clock = &fuzz_clock,
+                                                          .password = context.password,
+                                                          .quality = none,
+                                                          .fingerprint = none,
+                                                          .background = none,
+                                                          .secret_path = in_directory("password-secret"),
+                                                  }) == 0);
         context.registry = registry;
         context.trail = trail;
         context.config = config;
@@ -120,8 +136,9 @@ static void note_stage(const uint8_t *packet, size_t n, void *userdata) {
 
         if (message_parse(&m, packet, n) == 0 && m.type == MESSAGE_BEGIN && m.number[ITEM_STAGE] == STAGE_SESSION_CLOSE)
                 *opens = false;
-        /* Root may change an account's entry without being asked anything. */
-        if (message_parse(&m, packet, n) == 0 && m.type == MESSAGE_BEGIN)
+        /* Root may change an account's entry without being asked anything, but for a new password. */
+        if (message_parse(&m, packet, n) == 0 && m.type == MESSAGE_BEGIN &&
+                m.number[ITEM_STAGE] != STAGE_PASSWORD_UPDATE)
                 for (const Service *s = service_table(); s->name; s++)
                         if (s->root_changes && strlen(s->name) == m.size[ITEM_SERVICE] &&
                                 memcmp(s->name, m.text[ITEM_SERVICE], m.size[ITEM_SERVICE]) == 0)
@@ -139,6 +156,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         if (!context.event)
                 set_up();
         peer.uid = data[0] & 1 ? 0 : hanako.uid;
+        /* A change of the password whose preliminary phase has been. */
+        if (data[0] & 2)
+                require(proof_add(&context.proofs, "password/passwd", hanako.name, &peer, clock_usec(CLOCK_BOOTTIME)));
         data++, size--;
 
         require(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == 0);

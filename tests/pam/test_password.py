@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import rig as rigs
 import wire
 from rig import HANAKO, JIRO, MADOGUCHI, PASSWORD, SETUP, TARO, UID, Rig, crypt_sha512, rig_main, wait_for
 
@@ -409,6 +410,34 @@ def test_a_secret_that_is_lost_or_damaged_closes_changes_and_no_logins():
             assert lines[-1] == "password=%d" % PAM_AUTHTOK_ERR and any("lost or damaged" in x for x in lines), (damage, lines)
             assert last(rig, event="password-refused")["KEISHI_REASON"] == "secret-lost"
             assert rig.login(HANAKO, GOOD)[-1] == "open=0"
+
+
+def test_a_secret_that_is_lost_is_renewed_by_root_and_fingerprints_are_taken_anew():
+    with PasswordRig() as rig:
+        assert rig.change(PASSWORD[HANAKO], GOOD, GOOD)[-1] == "password=0"
+        written(rig)
+        before = rig.sql("SELECT fingerprint FROM password_fingerprints")
+        os.unlink(rig.path("var/lib/keishi/password-secret"))
+        command = [rigs.BUILD + "/agent/keishid", "--root=" + rig.root, "--new-password-secret"]
+        r = subprocess.run(command, env=rig.environment(), capture_output=True, timeout=20)
+        assert r.returncode == 1 and b"another keishid" in r.stderr, r
+        rig.stop_agent()
+        assert subprocess.run(command, env=rig.environment(), stdout=subprocess.DEVNULL, timeout=20).returncode == 0
+        rig.start_agent()
+        assert last(rig, event="password-secret")["KEISHI_RESULT"] == "renewed"
+        assert rig.sql("SELECT count(*) FROM password_fingerprints") == [(0,)]
+        rig.login(HANAKO, GOOD)
+        rig.seen(HANAKO)
+        assert rig.sql("SELECT fingerprint FROM password_fingerprints") != before
+        assert rig.change(GOOD, BETTER, BETTER)[-1] == "password=0"
+
+
+def test_what_is_known_of_the_person_is_no_password():
+    setup = dict(SETUP, users=[dict(u, birth="1975-04-01") if u["account"] == HANAKO else u for u in SETUP["users"]])
+    with PasswordRig(setup=setup) as rig:
+        refused(rig, "personal", rig.change(PASSWORD[HANAKO], *["Zq-1975.04.01"] * 6))
+        entry = last(rig, event="password-refused")
+        assert "1975" not in str(entry), entry
 
 
 def test_without_room_on_the_disk_nothing_is_changed():
