@@ -221,5 +221,6 @@ static const char password_tables[] =
         " DELETE FROM password_fingerprints WHERE user = OLD.uuid; END;";
 
 const char *const registry_migrations[] = { directory_tables, local_tables, here_table, access_tables, outbox_left,
-        here_state, import_tables, watched_tables, software_table, birth_column, credential_tables, terminal_life, password_tables };
+        here_state, import_tables, watched_tables, software_table, birth_column, credential_tables, terminal_life,
+        password_tables };
 const int registry_n_migrations = (int)ELEMENTSOF(registry_migrations);

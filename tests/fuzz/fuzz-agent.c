@@ -96,6 +96,17 @@ static void set_up(void) {
         require(trusted_clock_init(&fuzz_clock, registry, trail, config) == 0);
         require(session_list_new(
                         &context.sessions, context.event, registry, trail, "00000000000000000000000000000000") == 0);
+        require(enforcer_new(&context.enforcer, &(EnforcerContext){
+                                                        .event = context.event,
+                                                        .registry = registry,
+                                                        .trail = trail,
+                                                        .config = config,
+                                                        .clock = &fuzz_clock,
+                                                        .sessions = context.sessions,
+                                                        .end = none,
+                                                        .users_dir = in_directory("users"),
+                                                        .notice_dir = in_directory("notices"),
+                                                }) == 0);
         require(passwords_new(&context.passwords, &(PasswordsContext){
                                                           .event = context.event,
                                                           .registry = registry,
