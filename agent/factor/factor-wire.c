@@ -36,6 +36,7 @@ static const struct {
         [FACTOR_ITEM_REMAINING] = { FORM_NUMBER, 0, 255 },
         [FACTOR_ITEM_TEMPLATE] = { FORM_BYTES, 1, 255 },
         [FACTOR_ITEM_ALGORITHM] = { FORM_NUMBER, 1, _CARD_ALGORITHM_MAX - 1 },
+        [FACTOR_ITEM_PIN_TRIES] = { FORM_NUMBER, 0, 255 },
 };
 
 static const char *const operations[_FACTOR_OPERATION_MAX] = {

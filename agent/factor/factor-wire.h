@@ -32,8 +32,11 @@
 #define FACTOR_PROGRAM_KEY  "keishi-factor-key" /* FACTOR_KEY_… */
 
 /* When a worker at the latest has answered by itself; keishid's own time limit is somewhat longer. */
-#define FACTOR_CARD_FIND_SEC 8u
-#define FACTOR_CARD_SIGN_SEC 12u
+#define FACTOR_CARD_FIND_SEC  8u
+#define FACTOR_CARD_SIGN_SEC  12u
+#define FACTOR_KEY_LIST_SEC   14u /* and FIND */
+#define FACTOR_KEY_TOUCH_SEC  35u /* the others, of which the person has 30 */
+#define FACTOR_KEY_ENROLL_SEC 180u
 
 typedef struct FrameHeader {
         uint16_t magic;
@@ -60,20 +63,29 @@ typedef enum FactorOperation {
          * application: FACTOR_CHANGED too. However it ends, the card is reset: no PIN stays presented. */
         FACTOR_CARD_SIGN,
 
-        /* Keys: one descriptor per hidraw node, in the order of the replies' KEY items.
-         * Reply: KEY (index), AAGUID, KEY_FLAGS, TRIES (of built-in user verification). */
+        /* Keys: one descriptor per hidraw node, opened for reading and writing; CTAPHID reports of 64 bytes.
+         * Reply: KEY (index), AAGUID (absent: not FIDO2, or silent), KEY_FLAGS, TRIES (of built-in user verification),
+         * PIN_TRIES (of a key with a PIN). A key that has left meanwhile is not told. */
         FACTOR_KEY_LIST,
-        /* Which of the keys knows a credential, without a touch: RP, CREDENTIAL (up to 8) → KEY, CREDENTIAL */
+        /* Which of the keys knows a credential, without a touch: RP, CREDENTIAL (up to 8) → for each found KEY,
+         * CREDENTIAL */
         FACTOR_KEY_FIND,
-        /* One descriptor. RP, DIGEST (client data hash), CREDENTIAL → AUTH_DATA, SIGNATURE, CREDENTIAL. Built-in user
-         * verification is asked for, a PIN never. Wrong finger: TRIES. */
+        /* One descriptor. RP, DIGEST (client data hash), CREDENTIAL → AUTH_DATA, SIGNATURE, CREDENTIAL (absent: the one
+         * that was asked for). Built-in user verification is asked for, a PIN never; a key that has none, or no finger
+         * enrolled: FACTOR_UNSUPPORTED. Wrong finger: TRIES. */
         FACTOR_KEY_ASSERT,
         /* One descriptor. RP, USER_ID (random bytes), USER_NAME, DIGEST, PIN → CREDENTIAL, AUTH_DATA, FORMAT,
-         * SIGNATURE, CERTIFICATE (attestation chain, leaf first). */
+         * SIGNATURE, CERTIFICATE (attestation chain, leaf first; none: attested by itself). Formats other than packed
+         * bring neither.
+         * Wrong PIN, here and below: PIN_TRIES. FACTOR_BLOCKED with PIN_TRIES above 0: after three wrong ones the key
+         * wants to be taken out and put in again. PIN_TRIES in the request: how many keishid told the person there
+         * were; fewer now: FACTOR_CHANGED, with the PIN_TRIES now; nothing was tried. */
         FACTOR_KEY_MAKE,
-        /* One descriptor. PIN → progress: SAMPLE (a SampleHint), REMAINING; then TEMPLATE (id). */
+        /* One descriptor. PIN → progress: REMAINING (samples, before the first; not of every key), then for each touch
+         * SAMPLE (a SampleHint), REMAINING; at last TEMPLATE (id). */
         FACTOR_KEY_ENROLL,
-        /* One descriptor. PIN → TEMPLATE, for each finger. */
+        /* One descriptor. PIN → TEMPLATE, for each finger. The right PIN also gives a key that has blocked after wrong
+         * fingers its tries back. */
         FACTOR_KEY_TEMPLATES,
         /* One descriptor. PIN, TEMPLATE → nothing */
         FACTOR_KEY_REMOVE_TEMPLATE,
@@ -137,6 +149,7 @@ typedef enum FactorItem {
         FACTOR_ITEM_REMAINING,   /* uint32: samples */
         FACTOR_ITEM_TEMPLATE,    /* bytes */
         FACTOR_ITEM_ALGORITHM,   /* uint32, CardAlgorithm */
+        FACTOR_ITEM_PIN_TRIES,   /* uint32: as TRIES, of a key's PIN */
         _FACTOR_ITEM_MAX,
 } FactorItem;
 
