@@ -26,6 +26,8 @@ static inline void assert_free_p(fido_assert_t **a) {
         fido_assert_free(a);
 }
 
+int key_agent_fd = HELPER_FD;
+
 bool request_text(const WorkerRequest *q, FactorItem item, char ret[KEY_TEXT_MAX]) {
         FrameItem i;
 
@@ -101,7 +103,7 @@ FactorStatus key_open_with(KeyDevice **ret, const WorkerRequest *q, unsigned fla
         FactorStatus s;
         KeyInfo info;
 
-        s = key_open(&d, q->fds[0], HELPER_FD);
+        s = key_open(&d, q->fds[0], key_agent_fd);
         if (s == FACTOR_OK)
                 s = key_info_read(d, &info);
         if (s != FACTOR_OK)
@@ -145,7 +147,7 @@ static void list_one(int fd, uint32_t index, Frame *reply) {
         FactorStatus s;
         unsigned n;
 
-        s = key_open(&d, fd, HELPER_FD);
+        s = key_open(&d, fd, key_agent_fd);
         if (s == FACTOR_OK)
                 s = key_info_read(d, &info);
         if (s == FACTOR_REMOVED)
@@ -200,7 +202,7 @@ static FactorStatus find_on(const WorkerRequest *q, size_t index, const char *rp
         FactorStatus s;
         FrameItem i;
 
-        s = key_open(&d, q->fds[index], HELPER_FD);
+        s = key_open(&d, q->fds[index], key_agent_fd);
         if (s != FACTOR_OK)
                 return s;
         if (!fido_dev_is_fido2(key_fido(d)))

@@ -16,6 +16,9 @@ FactorStatus key_remove_template(const WorkerRequest *q, Frame *reply);
 
 /* ---- what they share ---- */
 
+/* keishid's descriptor: when it ends, so does what the key was asked. A fuzzer has none, -1. */
+extern int key_agent_fd;
+
 #define KEY_TEXT_MAX 256u
 
 /* A text item as a string; false when it is absent or does not fit. */
