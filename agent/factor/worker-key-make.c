@@ -134,7 +134,7 @@ static FactorStatus make_reply(const fido_cred_t *c, Frame *reply) {
                 s = reply_add_auth_data(reply, fido_cred_authdata_ptr(c), fido_cred_authdata_len(c));
         if (s == FACTOR_OK)
                 s = reply_add(reply, FACTOR_ITEM_FORMAT, format, format ? strlen(format) : 0, FORMAT_MAX);
-        if (s != FACTOR_OK || strcmp(format, "packed") != 0)
+        if (s != FACTOR_OK || !format || strcmp(format, "packed") != 0)
                 return s;
         s = reply_add(reply, FACTOR_ITEM_SIGNATURE, fido_cred_sig_ptr(c), fido_cred_sig_len(c), SIGNATURE_MAX);
         return s == FACTOR_OK ? reply_add_chain(reply, fido_cred_attstmt_ptr(c), fido_cred_attstmt_len(c)) : s;

@@ -101,7 +101,7 @@ FactorStatus key_info_read(KeyDevice *d, KeyInfo *ret) {
 FactorStatus key_open_with(KeyDevice **ret, const WorkerRequest *q, unsigned flags) {
         _cleanup_(key_close_p) KeyDevice *d = NULL;
         FactorStatus s;
-        KeyInfo info;
+        KeyInfo info = { 0 };
 
         s = key_open(&d, q->fds[0], key_agent_fd);
         if (s == FACTOR_OK)

@@ -7,16 +7,19 @@ import hashlib
 import json
 import os
 import resource
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from cryptography.hazmat.primitives import serialization  # noqa: E402
 
+import key  # noqa: E402
 import key_client  # noqa: E402
 from key_client import BIO, FIDO2, HAS_PIN, PREVIEW, UV, Worker, values  # noqa: E402
 
@@ -37,19 +40,35 @@ class Key:
     def __init__(self, *options):
         self.dir = tempfile.mkdtemp(prefix="keishi-key-")
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.process = subprocess.Popen([sys.executable, HERE + "/key.py", "--fd", str(theirs.fileno()), "--control", self.dir, *options],
-                                        pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, stderr=open(self.dir + "/stderr", "w"))
+        sys.stdout.flush()
+        self.process = os.fork()
+        if self.process == 0:
+            self.run(theirs, options)
         theirs.close()
         self.credential = self.public = self.root = None
         self.counter = 0
         self.wait(lambda: os.path.exists(self.dir + "/state.json"))
 
+    def run(self, theirs, options):
+        try:
+            os.dup2(os.open(self.dir + "/stderr", os.O_WRONLY | os.O_CREAT, 0o600), 2)
+            self.socket.close()
+            key.Key(key.SocketLink(theirs.detach()), self.dir, options).serve()
+        except BaseException:  # noqa: BLE001
+            traceback.print_exc()
+        os._exit(0)
+
+    def kill(self):
+        os.kill(self.process, signal.SIGKILL)
+        os.waitpid(self.process, 0)
+        self.process = None
+
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
+        if self.process:
+            self.kill()
         self.socket.close()
         with open(self.dir + "/stderr") as f:
             text = f.read()
@@ -72,7 +91,7 @@ class Key:
     def wait(self, condition, seconds=20):
         end = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < end and self.process.poll() is None, "the test key does not get there"
+            assert time.monotonic() < end, "the test key does not get there"
             time.sleep(0.01)
 
     def ask(self, operation, **items):
@@ -436,7 +455,7 @@ def test_a_key_that_leaves_is_said_so():
         k.put(finger="")
         with Worker(PROGRAM, "assert", [k.fd], [("rp", RP), ("digest", bytes(32)), ("credential", k.credential)]) as w:
             k.wait(lambda: k.state()["blinking"])
-            k.process.kill()
+            k.kill()
             assert w.hear(5)[0] == "removed"
 
 
