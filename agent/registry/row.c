@@ -336,6 +336,24 @@ static int write_change(Registry *r, const Noun *noun, const Row *before, Row *a
         return q;
 }
 
+/* The row as it is, as JSON and as a copy to change. */
+static int edit_begin(Registry *r, NounId noun_id, const char *id, Row *before, json_object **ret_json, Row *after,
+        RegistryError *e) {
+        const Noun *noun;
+        int q;
+
+        q = usable(r, noun_id, e);
+        if (q != 0)
+                return q;
+        noun = &registry_nouns[noun_id];
+        q = row_read(r, noun_id, id, before);
+        if (q == REGISTRY_E_NOT_FOUND)
+                return registry_error(e, q, "", "there is no %s \"%s\"", noun->name, shown(id).text);
+        if (q == 0)
+                q = row_to_json(r, noun, before, ret_json);
+        return q == 0 ? row_copy(noun, before, after) : q;
+}
+
 int registry_row_change(Registry *r, NounId noun_id, const char *id, json_object *fields, uint64_t now_usec,
         json_object **ret_before, json_object **ret_after, RegistryError *ret_error) {
         _cleanup_(json_putp) json_object *before_json = NULL, *after_json = NULL;
@@ -343,20 +361,11 @@ int registry_row_change(Registry *r, NounId noun_id, const char *id, json_object
         const Noun *noun;
         int q;
 
-        q = usable(r, noun_id, ret_error);
+        q = edit_begin(r, noun_id, id, &before, &before_json, &after, ret_error);
         if (q != 0)
                 return q;
         noun = &registry_nouns[noun_id];
-
-        q = row_read(r, noun_id, id, &before);
-        if (q == REGISTRY_E_NOT_FOUND)
-                return registry_error(ret_error, q, "", "there is no %s \"%s\"", noun->name, shown(id).text);
-        if (q == 0)
-                q = row_to_json(r, noun, &before, &before_json);
-        if (q == 0)
-                q = row_copy(noun, &before, &after);
-        if (q == 0)
-                q = row_from_json(r, noun, fields, true, &after, ret_error);
+        q = row_from_json(r, noun, fields, true, &after, ret_error);
         if (q == 0 && after.version != before.version)
                 return registry_error(ret_error, REGISTRY_E_CONFLICT, "version",
                         "the %s has version %lld by now; look at it again", noun->name, (long long)before.version);
@@ -379,25 +388,13 @@ int row_edit(Registry *r, NounId noun_id, const char *id, row_edit_fn edit, void
         json_object **ret_before, json_object **ret_after, RegistryError *ret_error) {
         _cleanup_(json_putp) json_object *before_json = NULL, *after_json = NULL;
         _cleanup_(row_done) Row before = {}, after = {};
-        const Noun *noun;
         int q;
 
-        q = usable(r, noun_id, ret_error);
+        q = edit_begin(r, noun_id, id, &before, &before_json, &after, ret_error);
         if (q != 0)
                 return q;
-        noun = &registry_nouns[noun_id];
-
-        q = row_read(r, noun_id, id, &before);
-        if (q == REGISTRY_E_NOT_FOUND)
-                return registry_error(ret_error, q, "", "there is no %s \"%s\"", noun->name, shown(id).text);
-        if (q == 0)
-                q = row_to_json(r, noun, &before, &before_json);
-        if (q == 0)
-                q = row_copy(noun, &before, &after);
-        if (q == 0) {
-                edit(&after, userdata);
-                q = write_change(r, noun, &before, &after, now_usec, &after_json, ret_error);
-        }
+        edit(&after, userdata);
+        q = write_change(r, &registry_nouns[noun_id], &before, &after, now_usec, &after_json, ret_error);
         if (q != 0)
                 return q;
         if (ret_before)
