@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Rights that end act on what is open. logind and systemd are not here: what keishi-end does alone is shown; the VM tier shows the rest."""
+import datetime
 import os
 import signal
 import subprocess
 import sys
 
 from rig import HANAKO, JIRO, PASSWORD, TARO, UID, rig_main, wait_for
-from test_ctl import SEKININ, Office
+from test_ctl import KANRI, SEKININ, Office
 
 
 def busy(rig, uid, script="trap '' TERM HUP; while :; do read x </dev/zero & wait; done"):
@@ -46,6 +47,64 @@ def test_restriction_ends_everything_that_runs_as_the_user():
             login.wait(10)
             os.killpg(bystander.pid, signal.SIGKILL)
             bystander.wait()
+
+
+def ends_the_open_session(rig, what, reason):
+    """Hanako is in; `what` is done; she is out within seconds, for this reason."""
+    login, process = logged_in(rig, HANAKO), busy(rig, UID[HANAKO])
+    try:
+        what()
+        wait_for("the process to end", lambda: process.poll() is not None, 5)
+        ended = wait_for("the entry", lambda: rig.trail(event="session-ended", account=HANAKO), 5)[-1]
+        assert ended["KEISHI_REASON"] == reason, ended
+        refused = rig.drive("login", HANAKO, "auth", answers=[PASSWORD[HANAKO]])
+        assert refused[-1] == "auth=6", refused
+    finally:
+        login.stdin.close()
+        login.wait(10)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def test_a_transfer_ends_what_is_open():
+    with Office() as rig:
+        ends_the_open_session(rig, lambda: rig.done(KANRI, "user", "transfer", HANAKO, "--unit", "総務課", "--reason", "異動"), "default")
+
+
+def test_retirement_ends_what_is_open():
+    with Office() as rig:
+        ends_the_open_session(rig, lambda: rig.done(KANRI, "user", "retire", HANAKO, "--reason", "退職"), "retired")
+
+
+def test_the_end_of_a_designation_ends_what_is_open():
+    with Office() as rig:
+        mine = [row["uuid"] for row in rig.json(SEKININ, "designation", "list", "--subject", "user:" + HANAKO)]
+        ends_the_open_session(rig, lambda: [rig.done(SEKININ, "designation", "remove", uuid, "--reason", "終了") for uuid in mine], "default")
+
+
+def test_a_narrowed_scope_ends_what_is_open():
+    with Office() as rig:
+        rig.done(KANRI, "terminal", "add", "T02", "--unit", "会計課")
+        ends_the_open_session(rig, lambda: rig.done(KANRI, "scope", "change", "会計", "--terminals", "name:T02"), "default")
+
+
+def test_hours_that_are_over_end_nobody():
+    with Office() as rig:
+        login, process = logged_in(rig, HANAKO), busy(rig, UID[HANAKO])
+        try:
+            now = datetime.datetime.now()
+            never = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")[(now.weekday() + 3) % 7] + " 08:00-09:00"
+            rig.done(KANRI, "scope", "change", "会計", "--hours", never)
+            assert rig.drive("login", HANAKO, "auth", answers=[PASSWORD[HANAKO]])[-1] == "auth=6"
+            restrict(rig, JIRO)
+            wait_for("everybody to have been judged once more", lambda: rig.drive("login", JIRO, "auth", answers=[PASSWORD[JIRO]])[-1] == "auth=6", 5)
+            assert process.poll() is None and not rig.trail(event="session-ended", account=HANAKO)
+        finally:
+            login.stdin.close()
+            login.wait(10)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def test_a_user_with_processes_but_no_session_of_ours_is_ended_too():
