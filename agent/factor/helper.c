@@ -23,7 +23,7 @@ struct Helper {
         size_t request_size;
         int fds[HELPER_FDS_MAX];
         size_t n_fds;
-        uint64_t timeout_usec;
+        uint64_t timeout_usec, grace_usec;
         pid_t pid;
         int fd;
         sd_event_source *io, *child, *timer;
@@ -67,8 +67,17 @@ static void list_remove(Helper **list, Helper *h) {
 
 static void pool_start_queued(HelperPool *p);
 
+static int on_grace(sd_event_source *s, uint64_t usec, void *userdata) {
+        Helper *h = userdata;
+
+        if (h->pid > 0)
+                (void)kill(h->pid, SIGKILL);
+        return 0;
+}
+
 /* Tells the answer once; the process may still have to be reaped. */
 static void helper_answer(Helper *h, int r, const char *reply, size_t size) {
+        bool graced = r != 0 && h->grace_usec > 0;
         helper_fn fn = h->fn;
 
         h->fn = NULL;
@@ -76,8 +85,10 @@ static void helper_answer(Helper *h, int r, const char *reply, size_t size) {
         h->timer = sd_event_source_disable_unref(h->timer);
         if (h->fd >= 0)
                 close(TAKE_FD(h->fd));
-        if (h->pid > 0)
-                (void)kill(h->pid, SIGKILL); /* not reaped yet, so the pid is still ours */
+        /* Not reaped yet, so the pid is still ours. */
+        if (h->pid > 0 && (!graced || sd_event_add_time_relative(h->pool->event, &h->timer, CLOCK_MONOTONIC,
+                                              h->grace_usec, 0, on_grace, h) < 0))
+                (void)kill(h->pid, SIGKILL);
         if (fn)
                 fn(r, reply, size, h->userdata);
 }
@@ -319,6 +330,7 @@ int helper_ask_more(HelperPool *p, const HelperQuestion *q, Helper **ret) {
                 }
         }
         h->timeout_usec = q->timeout_usec > 0 ? q->timeout_usec : p->timeout_usec;
+        h->grace_usec = q->grace_usec;
         h->pool = p;
         h->fn = q->fn;
         h->said = q->said;

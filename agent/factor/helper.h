@@ -47,6 +47,8 @@ typedef struct HelperQuestion {
         uint64_t
                 timeout_usec; /* for all of it, from the start of the process; 0: the pool's; UINT64_MAX: without end */
         helper_said_fn said;  /* or NULL: the first packet is the reply */
+        uint64_t grace_usec;  /* when it is cancelled or late: so long after its socket has closed it is killed; 0: at
+                                 once.  For those that have something to stop first, a key that blinks */
         helper_fn fn;
         void *userdata;
 } HelperQuestion;

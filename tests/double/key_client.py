@@ -80,8 +80,11 @@ class Worker:
         return self.status
 
     def end(self):
+        """As keishid does it: closes its end, and kills what has not stopped by then."""
         self.socket.close()
-        if self.status is None:
+        try:
+            self.wait(1)
+        except AssertionError:
             os.kill(self.pid, signal.SIGKILL)
             self.wait()
 
@@ -143,6 +146,7 @@ def check_asserted(items, rp, digest, key):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     program, operation = sys.argv[1:3]
     fds = [os.open(a, os.O_RDWR | os.O_CLOEXEC) for a in sys.argv[3:] if "=" not in a]
     items = []
