@@ -91,7 +91,7 @@ typedef enum FactorOperation {
         FACTOR_KEY_REMOVE_TEMPLATE,
 
         /* Stays. Progress: READER and CARD for each change, and for each reader at the start; a READER without CARD has
-         * gone. FACTOR_NO_SERVICE when pcscd has gone: keishid starts it again. */
+         * gone. CARD_BUSY is not told. FACTOR_NO_SERVICE when pcscd has gone: keishid starts it again. */
         FACTOR_WATCH,
         _FACTOR_OPERATION_MAX,
 } FactorOperation;

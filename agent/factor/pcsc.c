@@ -104,6 +104,7 @@ FactorStatus pcsc_readers(SCARDCONTEXT context, PcscReader ret[FACTOR_READERS_MA
                 return status_of(r);
         for (size_t i = 0; i < n; i++) {
                 ret[i].state = state_of(states[i].dwEventState);
+                ret[i].in_use = states[i].dwEventState & (SCARD_STATE_INUSE | SCARD_STATE_EXCLUSIVE);
                 ret[i].changes = (unsigned)(states[i].dwEventState >> 16) & 0xffff;
         }
         *ret_n = n;
@@ -155,7 +156,8 @@ static FactorStatus card_transmit(
 
         r = SCardTransmit(c->handle, c->protocol == SCARD_PROTOCOL_T0 ? SCARD_PCI_T0 : SCARD_PCI_T1, command,
                 (DWORD)length, NULL, reply, &got);
-        if (r == SCARD_E_NOT_TRANSACTED)
+        /* Some drivers take the end of a card for a reply of no bytes. */
+        if (r == SCARD_E_NOT_TRANSACTED || (r == SCARD_S_SUCCESS && got < 2))
                 return why_not_transacted(c);
         if (r != SCARD_S_SUCCESS)
                 return status_of(r);

@@ -15,6 +15,7 @@ typedef struct PcscReader {
         char name[MAX_READERNAME];         /* as pcscd calls it */
         char plain[FACTOR_READER_MAX + 1]; /* as keishid hears it: what is not plain text is escaped */
         CardState state;
+        bool in_use;      /* some program is connected to its card */
         unsigned changes; /* pcscd's count of insertions and removals */
 } PcscReader;
 

@@ -15,8 +15,19 @@
 #define CARD_SEC   6 /* for one card to be read: what is slower misbehaves; below FACTOR_CARD_FIND_SEC */
 #define STACK_SIZE ((size_t)256 << 10)
 
-/* What libpcsclite needs beside the rest. */
-static const int calls[] = { SYS_getsockopt, SYS_shutdown, -1 };
+/* What libpcsclite needs beside the rest: when a wait is over it looks whether pcscd's socket is still there. */
+static const int calls[] = {
+        SYS_getsockopt,
+        SYS_shutdown,
+#ifdef SYS_stat
+        SYS_stat,
+#endif
+#ifdef SYS_newfstatat
+        SYS_newfstatat,
+#endif
+        SYS_statx,
+        -1,
+};
 
 /* ---- find ---- */
 
@@ -97,8 +108,10 @@ static FactorStatus findings_run(Search *s, Finding *findings, size_t n) {
 }
 
 static CardState state_of_finding(const Finding *f) {
+        if (!f->done && f->stage == PCSC_CONNECTING)
+                return f->reader->in_use ? CARD_BUSY : CARD_MUTE; /* pcscd lets nobody connect during a transaction */
         if (!f->done)
-                return f->stage == PCSC_CONNECTING ? CARD_MUTE : f->stage == PCSC_WAITING ? CARD_BUSY : CARD_MISBEHAVED;
+                return f->stage == PCSC_WAITING ? CARD_BUSY : CARD_MISBEHAVED;
         switch (f->status) {
         case FACTOR_OK:
         case FACTOR_UNSUPPORTED: /* speaks a protocol that nobody does: a card, of no kind we know */
@@ -208,13 +221,12 @@ FactorStatus card_find(const WorkerRequest *q, Frame *reply) {
 /* ---- sign ---- */
 
 static void sign_at_stage(PcscStage stage, void *userdata) {
-        static const FactorStatus late[] = {
-                [PCSC_CONNECTING] = FACTOR_MUTE,
-                [PCSC_WAITING] = FACTOR_BUSY,
-                [PCSC_TALKING] = FACTOR_MISBEHAVED,
-        };
+        const PcscReader *reader = userdata;
 
-        worker_set_late(late[stage]);
+        if (stage == PCSC_TALKING)
+                worker_set_late(FACTOR_MISBEHAVED);
+        else
+                worker_set_late(stage == PCSC_WAITING || reader->in_use ? FACTOR_BUSY : FACTOR_MUTE);
 }
 
 static void question_read(const WorkerRequest *q, CardQuestion *ret) {
@@ -255,7 +267,7 @@ FactorStatus card_sign(const WorkerRequest *q, Frame *reply) {
                 s = FACTOR_INTERNAL;
         if (s != FACTOR_OK)
                 return s;
-        s = pcsc_card_open(context, readers[0].name, sign_at_stage, NULL, &card);
+        s = pcsc_card_open(context, readers[0].name, sign_at_stage, &readers[0], &card);
         if (s == FACTOR_OK)
                 s = card_prove(&card.link, &question, &answer);
         pcsc_card_close(&card, true);
@@ -316,6 +328,10 @@ FactorStatus card_watch(const WorkerRequest *q, Frame *reply) {
                 s = pcsc_readers(context, readers[now], &n[now]);
                 if (s == FACTOR_NO_READER)
                         s = FACTOR_OK;
+                /* That another program holds a card comes and goes without notice. */
+                for (size_t i = 0; i < n[now]; i++)
+                        if (readers[now][i].state == CARD_BUSY)
+                                readers[now][i].state = CARD_PRESENT;
                 if (s == FACTOR_OK && changes_tell(readers[!now], n[!now], readers[now], n[now]) < 0)
                         s = FACTOR_INTERNAL;
                 if (s == FACTOR_OK)
