@@ -407,6 +407,7 @@ static int start_bus(Keishid *k) {
                 .drift = k->drift,
                 .identity = k->identity,
                 .admin_log = k->admin_log,
+                .passwords = k->passwords,
                 .clock_trusted = on_clock_trusted,
                 .clock_confirm = on_clock_confirm,
                 .clock_confirmed = on_clock_confirmed,

@@ -269,6 +269,45 @@ static void look_person(const AuditFacts *facts, AuditFinding *f) {
                   "fleet"));
 }
 
+static void look_passwords(const AuditFacts *facts, AuditFinding *f) {
+        json_object *passwords = member(facts->status, "passwords");
+        const char *secret = passwords ? json_string(passwords, "secret") : NULL;
+
+        need_decisions(facts, f);
+        need_enforced(facts, f);
+        if (!facts->judges_passwords)
+                fail(f, "%s", _("keishi does not stand in common-password: new passwords go past it"));
+        if (!passwords)
+                return fail(f, "%s", _("how passwords stand cannot be told"));
+        show(f,
+                _("new ones: at least %" PRIu64 " characters of %" PRIu64
+                  " kinds, libpwquality, nothing personal, none of the last %" PRIu64 ", none of another user"),
+                number(passwords, "min_length"), number(passwords, "min_classes"), number(passwords, "history"));
+        if (number(passwords, "max_days") == 0)
+                lack(f, "%s", _("passwords may grow as old as they like (MaxDays=0)"));
+        else
+                show(f, _("changed after %" PRIu64 " days at the latest; said %" PRIu64 " days before"),
+                        number(passwords, "max_days"), number(passwords, "warn_days"));
+        show(f, _("of %" PRIu64 " passwords the age is known, %" PRIu64 " are compared with new ones"),
+                number(passwords, "known"), number(passwords, "compared"));
+        if (number(passwords, "known") < counted(facts, "users"))
+                lack(f,
+                        _("%" PRIu64 " of %" PRIu64
+                          " users have not logged in here since: their passwords are not known"),
+                        counted(facts, "users") - number(passwords, "known"), counted(facts, "users"));
+        if (number(passwords, "max_days") > 0 && number(passwords, "overdue") > 0)
+                lack(f, _("%" PRIu64 " passwords are overdue: they are changed at the next login"),
+                        number(passwords, "overdue"));
+        if (number(passwords, "shared_due") > 0)
+                lack(f, _("the passwords of %" PRIu64 " shared IDs are due since a member left"),
+                        number(passwords, "shared_due"));
+        if (!secret || strcmp(secret, "lost") == 0 || strcmp(secret, "unreadable") == 0)
+                fail(f, "%s", _("the secret by which passwords are compared is lost: none can be changed"));
+        show_event(facts, f, "password-changed");
+        show_event(facts, f, "password-refused");
+        show(f, "%s", _("compared are passwords of this terminal only: no fingerprint leaves it"));
+}
+
 static void look_terminals(const AuditFacts *facts, AuditFinding *f) {
         need_decisions(facts, f);
         need_enforced(facts, f);
@@ -423,7 +462,7 @@ const AuditRow audit_rows[] = {
         { "R4", N_("a user's use can be restricted at once"), look_restriction },
         { "R5", N_("factors as the policy names them"), look_factors },
         { "R6", N_("one person, one credential"), look_person },
-        { "R7", N_("passwords: age and quality"), NULL },
+        { "R7", N_("passwords: age and quality"), look_passwords },
         { "R8", N_("IC cards"), NULL },
         { "R9", N_("no open terminal is left alone"), NULL },
         { "R10", N_("biometrics"), NULL },

@@ -200,6 +200,7 @@ static ExitCode audit(Ctl *ctl, const Verb *verb, const Args *args) {
         if (code != CTL_DONE)
                 return code;
         facts.profile_stages = status_profile_stages(ctl->root);
+        facts.judges_passwords = status_judges_passwords(ctl->root);
         look_at_preconditions(ctl, &facts);
         look_at_viewers(&facts);
         if (audit_report(ctl, &facts, &report) < 0)

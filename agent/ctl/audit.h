@@ -24,6 +24,7 @@ typedef struct AuditFacts {
         json_object *status; /* the agent's Status */
         json_object *agent;  /* its Audit */
         unsigned profile_stages;
+        bool judges_passwords; /* pam_keishi stands in common-password */
         PreconditionState preconditions[AUDIT_PRECONDITIONS_MAX];
         char *details[AUDIT_PRECONDITIONS_MAX];
         size_t n_preconditions;

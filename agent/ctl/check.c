@@ -61,6 +61,43 @@ static ExitCode line(const Ctl *ctl, Table *t, const char *label, const char *te
         return table_add(t, (const char *const[]){ label, text }) < 0 ? ctl_oom(ctl) : CTL_DONE;
 }
 
+/* When the password was changed, as far as it is known, and when that is due again. */
+static ExitCode show_password(const Ctl *ctl, Table *t, json_object *verdict) {
+        char changed[MOMENT_TEXT_MAX], due[MOMENT_TEXT_MAX];
+        _cleanup_free_ char *text = NULL;
+        json_object *o, *value;
+        const char *state, *reason, *source;
+        bool has_due;
+        int n;
+
+        if (!json_object_object_get_ex(verdict, "password", &o))
+                return CTL_DONE;
+        state = json_string(o, "state");
+        reason = json_string(o, "reason");
+        source = json_string(o, "source");
+        if (!state)
+                return CTL_DONE;
+        if (reason && strcmp(reason, "member-left") == 0)
+                return line(ctl, t, _("password"), _("has to be changed: a member left the shared ID"));
+        if (!json_object_object_get_ex(o, "changed_usec", &value))
+                return line(ctl, t, _("password"), _("not seen here yet"));
+        moment_format(json_object_get_uint64(value), changed);
+        has_due = json_object_object_get_ex(o, "due_usec", &value);
+        if (has_due)
+                moment_format(json_object_get_uint64(value), due);
+        if (source && strcmp(source, "seen") == 0)
+                n = has_due ? asprintf(&text, _("seen since %s, to be changed by %s"), changed, due)
+                            : asprintf(&text, _("seen since %s"), changed);
+        else
+                n = has_due ? asprintf(&text, _("changed %s, to be changed by %s"), changed, due)
+                            : asprintf(&text, _("changed %s"), changed);
+        if (n < 0) {
+                text = NULL;
+                return ctl_oom(ctl);
+        }
+        return line(ctl, t, _("password"), text);
+}
+
 static ExitCode show(const Ctl *ctl, json_object *verdict) {
         _cleanup_(table_free_p) Table *t = NULL;
         _cleanup_free_ char *who = NULL;
@@ -89,6 +126,8 @@ static ExitCode show(const Ctl *ctl, json_object *verdict) {
                 code = line(ctl, t, _("rule"), json_string(verdict, "rule"));
         if (code == CTL_DONE)
                 code = line(ctl, t, _("factors"), json_string(verdict, "factors"));
+        if (code == CTL_DONE)
+                code = show_password(ctl, t, verdict);
         if (code != CTL_DONE)
                 return code;
         return table_print(t, stdout) < 0 ? CTL_FAILED : CTL_DONE;

@@ -64,6 +64,8 @@ ExitCode ctl_print_json(const Ctl *ctl, json_object *o);
  * PROFILE_STAGES, and not at all with none (status.c). */
 #define PROFILE_STAGES 3u
 unsigned status_profile_stages(const char *root);
+/* Whether it stands in common-password. */
+bool status_judges_passwords(const char *root);
 
 /* client.c */
 

@@ -39,6 +39,12 @@ static bool look_keishi(const PamLine *line, void *userdata) {
         return l->found = strcmp(line->type, l->type) == 0 && strcmp(line->module, "pam_keishi.so") == 0;
 }
 
+bool status_judges_passwords(const char *root) {
+        Look l = { .type = "password" };
+
+        return pam_stack_read(root, "common-password", look_keishi, &l) == 0 && l.found;
+}
+
 unsigned status_profile_stages(const char *root) {
         static const char *const stages[][2] = {
                 { "common-auth", "auth" },
@@ -185,6 +191,28 @@ static int health_administrators(Table *t, json_object *agent) {
         return row(t, _("administrators"), "%s", _("commands of sudo and pkexec are recorded"));
 }
 
+static int health_passwords(Table *t, json_object *agent) {
+        json_object *o = member(agent, "passwords");
+        const char *secret = o ? json_string(o, "secret") : NULL;
+        int r;
+
+        if (!o)
+                return 0;
+        r = number(o, "max_days") > 0
+                    ? row(t, _("passwords"),
+                              _("%" PRIu64 " known, %" PRIu64 " older than %" PRIu64 " days, %" PRIu64
+                                " of shared IDs that somebody left"),
+                              number(o, "known"), number(o, "overdue"), number(o, "max_days"), number(o, "shared_due"))
+                    : row(t, _("passwords"),
+                              _("%" PRIu64 " known, of any age, %" PRIu64 " of shared IDs that somebody left"),
+                              number(o, "known"), number(o, "shared_due"));
+        if (r == 0 && secret && (strcmp(secret, "lost") == 0 || strcmp(secret, "unreadable") == 0))
+                r = row(t, "", "%s",
+                        _("CANNOT BE CHANGED: the secret by which they are compared is lost or damaged; see "
+                          "keishid(8)"));
+        return r;
+}
+
 static int show_health(const Ctl *ctl, json_object *agent) {
         _cleanup_(table_free_p) Table *t = NULL;
         json_object *clock;
@@ -222,6 +250,8 @@ static int show_health(const Ctl *ctl, json_object *agent) {
                                 json_boolean(clock, "trusted")
                                         ? _("trusted")
                                         : _("NOT TRUSTED; look at it, then keishictl terminal confirm-clock"));
+                if (r == 0)
+                        r = health_passwords(t, agent);
                 if (r == 0)
                         r = health_configuration(t, agent);
                 if (r == 0)

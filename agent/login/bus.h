@@ -11,6 +11,7 @@
 #include "login/admin-log.h"
 #include "login/drift.h"
 #include "login/identity.h"
+#include "login/password.h"
 #include "registry/registry.h"
 #include "trail/trail.h"
 
@@ -31,6 +32,7 @@ typedef struct BusContext {
         Drift *drift;
         Identity *identity;
         AdminLog *admin_log;
+        Passwords *passwords;
 
         /* Whether time-bound rules may be applied. */
         bool (*clock_trusted)(void *userdata);

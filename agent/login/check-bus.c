@@ -3,6 +3,7 @@
 
 #include "login/bus-internal.h"
 #include "login/facts.h"
+#include "login/password-report.h"
 #include "util/clock.h"
 #include "util/text.h"
 
@@ -59,7 +60,7 @@ static bool observes_there(Bus *b, const CheckQuery *q, const FactsData *d) {
 }
 
 int check_verdict(Bus *b, const CheckQuery *q, json_object **ret) {
-        _cleanup_json_ json_object *o = NULL;
+        _cleanup_json_ json_object *o = NULL, *password = NULL;
         _cleanup_(facts_done) FactsData d = {};
         _cleanup_free_ char *factors = NULL;
         const Service *service = service_find(q->service);
@@ -86,6 +87,8 @@ int check_verdict(Bus *b, const CheckQuery *q, json_object **ret) {
                 });
         if (r == 0)
                 r = facts_judge(&d, b->c.registry, &v);
+        if (r == 0 && d.user.uuid)
+                r = password_report_account(b->c.registry, b->c.config, &d.user, q->now_usec, &password);
         if (r != 0)
                 return r;
         seen = v;
@@ -103,7 +106,8 @@ int check_verdict(Bus *b, const CheckQuery *q, json_object **ret) {
                 json_set_string(o, "business", *v.business ? v.business : NULL) < 0 ||
                 json_set_string(o, "designation", *v.designation ? v.designation : NULL) < 0 ||
                 (seen.observed && json_set_boolean(o, "observed", true) < 0) ||
-                json_set_string(o, "factors", factors) < 0 || json_set_uint(o, "at", q->now_usec) < 0)
+                json_set_string(o, "factors", factors) < 0 || json_set_uint(o, "at", q->now_usec) < 0 ||
+                (password && json_set(o, "password", TAKE_PTR(password)) < 0))
                 return -ENOMEM;
         *ret = TAKE_PTR(o);
         return 0;

@@ -3,6 +3,7 @@
 
 #include "keishi/paths.h"
 #include "login/bus-internal.h"
+#include "login/password-report.h"
 #include "util/clock.h"
 
 /* Health, for anyone (no personal data in it), and the confirmation of the clock. */
@@ -137,6 +138,14 @@ static int add_administrators(Bus *b, json_object *o) {
         return r < 0 || !administrators ? r : json_set(o, "administrators", administrators);
 }
 
+static int add_passwords(Bus *b, json_object *o) {
+        json_object *passwords = NULL;
+        int r;
+
+        r = password_report_all(b->c.passwords, b->c.config, b->c.registry, clock_usec(CLOCK_REALTIME), &passwords);
+        return r != 0 ? r : json_set(o, "passwords", passwords);
+}
+
 int status_bus_status(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         _cleanup_json_ json_object *o = json_object_new_object();
         _cleanup_free_ char *setup = NULL;
@@ -154,6 +163,8 @@ int status_bus_status(sd_bus_message *m, void *userdata, sd_bus_error *error) {
                 r = add_terminal(b, o);
         if (r == 0)
                 r = add_counts(b, o);
+        if (r == 0)
+                r = add_passwords(b, o);
         if (r == -ENOMEM)
                 return r;
         if (json_set_string(o, "registry", r == 0 ? "ok" : "unusable") < 0)

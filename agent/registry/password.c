@@ -246,10 +246,12 @@ int registry_fingerprint_forget_all(Registry *r) {
         return q != 0 ? q : statement_run(s);
 }
 
-int registry_password_count(Registry *r, uint64_t before_usec, uint64_t *ret_old, uint64_t *ret_shared_due) {
-        static const char sql[] = "SELECT (SELECT count(*) FROM passwords p CROSS JOIN users u ON u.uuid = p.user"
-                                  " WHERE p.changed <= ?1 AND u.deleted = 0 AND u.retired = 0),"
-                                  " (SELECT count(*) FROM shared_password_due)";
+int registry_password_count(Registry *r, uint64_t before_usec, PasswordCounts *ret) {
+        static const char sql[] = "SELECT count(*), count(*) FILTER (WHERE p.changed <= ?1),"
+                                  " count(f.user), (SELECT count(*) FROM shared_password_due)"
+                                  " FROM passwords p CROSS JOIN users u ON u.uuid = p.user"
+                                  " LEFT JOIN password_fingerprints f ON f.user = p.user AND f.state = 1"
+                                  " WHERE u.deleted = 0 AND u.retired = 0";
         _cleanup_statement_ sqlite3_stmt *s = NULL;
         int q;
 
@@ -260,7 +262,11 @@ int registry_password_count(Registry *r, uint64_t before_usec, uint64_t *ret_old
                 q = statement_row(s);
         if (q != 0)
                 return q;
-        *ret_old = (uint64_t)sqlite3_column_int64(s, 0);
-        *ret_shared_due = (uint64_t)sqlite3_column_int64(s, 1);
+        *ret = (PasswordCounts){
+                .known = (uint64_t)sqlite3_column_int64(s, 0),
+                .old = (uint64_t)sqlite3_column_int64(s, 1),
+                .fingerprints = (uint64_t)sqlite3_column_int64(s, 2),
+                .shared_due = (uint64_t)sqlite3_column_int64(s, 3),
+        };
         return 0;
 }

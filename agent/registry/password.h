@@ -63,5 +63,9 @@ int registry_shared_password_done(Registry *r, const char *account);
 /* Forgets all fingerprints, which a new secret makes worthless. */
 int registry_fingerprint_forget_all(Registry *r);
 
-/* How many live accounts' passwords were changed before `before_usec`, and how many shared IDs' are due. */
-int registry_password_count(Registry *r, uint64_t before_usec, uint64_t *ret_old, uint64_t *ret_shared_due);
+/* Of live accounts that are not retired: how many passwords are known, how many of them were changed before a time, and
+ * how many have a fingerprint; and how many shared IDs' are due. */
+typedef struct PasswordCounts {
+        uint64_t known, old, fingerprints, shared_due;
+} PasswordCounts;
+int registry_password_count(Registry *r, uint64_t before_usec, PasswordCounts *ret);

@@ -9,6 +9,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 
 from rig import HANAKO, TARO, has_other_users, rig_main
 from test_ctl import DONE, ETSURAN, FAILED, INVALID, KACHO, KANRI, REFUSED, SEKININ, UIDS, UNAVAILABLE, USAGE, last, office
@@ -57,6 +58,29 @@ def test_a_row_is_in_force_with_what_it_rests_on_and_since_the_last_of_that_chan
     # this version cannot do all of these, and says so (31: there is no dpkg here)
     for n in (5, 13, 27, 28, 31):
         assert rows["R%d" % n]["state"] == "partly", rows["R%d" % n]
+
+
+@office
+def test_passwords_are_in_force_where_new_ones_are_judged_and_what_is_not_known_is_told(o):
+    activate(o)
+    _, rows = report(o)
+    assert rows["R7"]["state"] == "no" and any("common-password" in t for t in rows["R7"]["lacking"]), rows["R7"]
+    o.write("etc/pam.d/common-password", "password [success=ok ignore=ignore default=die] pam_keishi.so\n")
+    _, rows = report(o)
+    assert rows["R7"]["state"] == "partly" and any("10 of 10 users" in t for t in rows["R7"]["lacking"]), rows["R7"]
+    assert any("at least 10 characters" in t for t in rows["R7"]["evidence"]) and any("after 90 days" in t for t in rows["R7"]["evidence"]), rows["R7"]
+    o.stop_agent()
+    with sqlite3.connect(o.path("var/lib/keishi/registry.db")) as db:
+        db.execute("INSERT INTO passwords SELECT uuid, CASE account WHEN ? THEN 1 ELSE ? END, 1 FROM users", (HANAKO, int(time.time() * 1e6)))
+    db.close()
+    o.start_agent()
+    _, rows = report(o)
+    assert rows["R7"]["state"] == "partly" and rows["R7"]["lacking"] == ["1 passwords are overdue: they are changed at the next login"], rows["R7"]
+    check = json.loads(o.ctl(KANRI, "check", HANAKO, "--json").stdout)
+    assert check["password"]["state"] == "due" and check["password"]["source"] == "shadow" and check["password"]["reason"] == "max-age", check
+    assert "changed 1970-01-01" in o.ctl(KANRI, "check", HANAKO).stdout
+    status = json.loads(o.ctl(KANRI, "status", "--json").stdout)["agent"]["passwords"]
+    assert (status["known"], status["overdue"], status["secret"]) == (10, 1, "none"), status
 
 
 @office

@@ -205,21 +205,22 @@ static void a_row_that_is_no_fingerprint_makes_the_registry_unusable_and_grants_
 }
 
 static void a_shared_password_is_due_until_it_is_changed(void **state) {
-        uint64_t old, due;
+        PasswordCounts c;
 
         assert_int_equal(registry_shared_password_is_due(registry, "hanako"), REGISTRY_E_NOT_FOUND);
         assert_int_equal(registry_shared_password_is_due(registry, "taro"), 0);
         assert_int_equal(registry_begin(registry), 0);
         assert_int_equal(registry_password_note(registry, "u1", 10, PASSWORD_SEEN), 0);
         assert_int_equal(registry_commit(registry), 0);
-        assert_int_equal(registry_password_count(registry, 10, &old, &due), 0);
-        assert_true(old == 1 && due == 1);
+        is_current("u1", 'a', 11, 5);
+        assert_int_equal(registry_password_count(registry, 10, &c), 0);
+        assert_true(c.known == 1 && c.old == 1 && c.shared_due == 1 && c.fingerprints == 1);
         assert_int_equal(registry_begin(registry), 0);
         assert_int_equal(registry_shared_password_done(registry, "taro"), 0);
         assert_int_equal(registry_commit(registry), 0);
         assert_int_equal(registry_shared_password_is_due(registry, "taro"), REGISTRY_E_NOT_FOUND);
-        assert_int_equal(registry_password_count(registry, 9, &old, &due), 0);
-        assert_true(old == 0 && due == 0);
+        assert_int_equal(registry_password_count(registry, 9, &c), 0);
+        assert_true(c.known == 1 && c.old == 0 && c.shared_due == 0);
 }
 
 int main(void) {
