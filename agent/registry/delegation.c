@@ -15,11 +15,7 @@ int registry_deputies(Registry *r, const char *person, uint64_t now_usec, deputy
         _cleanup_statement_ sqlite3_stmt *s = NULL;
         int q;
 
-        q = registry_statement(r, sql, &s);
-        if (q == 0)
-                q = registry_result(sqlite3_bind_text(s, 1, person, -1, SQLITE_STATIC));
-        if (q == 0)
-                q = registry_result(sqlite3_bind_int64(s, 2, (sqlite3_int64)now_usec));
+        q = statement_with(r, sql, &s, "ti", person, now_usec);
         while (q == 0 && (q = statement_row(s)) == 0) {
                 const char *uuid, *role, *unit;
 
@@ -39,11 +35,7 @@ int registry_person_in_unit(Registry *r, const char *person, const char *unit) {
         _cleanup_statement_ sqlite3_stmt *s = NULL;
         int q;
 
-        q = registry_statement(r, sql, &s);
-        if (q == 0)
-                q = registry_result(sqlite3_bind_text(s, 1, person, -1, SQLITE_STATIC));
-        if (q == 0)
-                q = registry_result(sqlite3_bind_text(s, 2, unit, -1, SQLITE_STATIC));
+        q = statement_with(r, sql, &s, "tt", person, unit);
         return q != 0 ? q : statement_row(s);
 }
 
@@ -53,11 +45,7 @@ int registry_designation_used(Registry *r, const char *uuid, uint64_t now_usec) 
         _cleanup_statement_ sqlite3_stmt *s = NULL;
         int q;
 
-        q = registry_statement(r, sql, &s);
-        if (q == 0)
-                q = registry_result(sqlite3_bind_text(s, 1, uuid, -1, SQLITE_STATIC));
-        if (q == 0)
-                q = registry_result(sqlite3_bind_int64(s, 2, (sqlite3_int64)now_usec));
+        q = statement_with(r, sql, &s, "ti", uuid, now_usec);
         return q != 0 ? q : statement_run(s);
 }
 
@@ -67,12 +55,6 @@ int registry_shared_password_due(Registry *r, const char *account, const char *p
         _cleanup_statement_ sqlite3_stmt *s = NULL;
         int q;
 
-        q = registry_statement(r, sql, &s);
-        if (q == 0)
-                q = registry_result(sqlite3_bind_text(s, 1, account, -1, SQLITE_STATIC));
-        if (q == 0)
-                q = registry_result(sqlite3_bind_int64(s, 2, (sqlite3_int64)now_usec));
-        if (q == 0)
-                q = registry_result(sqlite3_bind_text(s, 3, person, -1, SQLITE_STATIC));
+        q = statement_with(r, sql, &s, "tit", account, now_usec, person);
         return q != 0 ? q : statement_run(s);
 }

@@ -42,6 +42,10 @@ int column_text(sqlite3_stmt *s, int column, const char **ret);
 /* The text of a column as a new string; NULL columns give NULL. -ENOMEM. */
 int column_dup(sqlite3_stmt *s, int column, char **ret);
 
+/* registry_statement() with its parameters bound, one for each letter of `types`: t is a const char * that outlives the
+ * statement's use (NULL: an SQL NULL), i a uint64_t. */
+int statement_with(Registry *r, const char *sql, sqlite3_stmt **ret, const char *types, ...);
+
 /* Steps once. SQLITE_ROW: 0; SQLITE_DONE: REGISTRY_E_NOT_FOUND; else registry_result(). */
 int statement_row(sqlite3_stmt *s);
 /* Runs to the end, ignoring rows. */

@@ -31,9 +31,7 @@ static int read_user(Registry *r, const char *sql, const char *key, User *ret) {
         char **const texts[] = { &u.uuid, &u.account, &u.person, &u.name, &u.unit };
         int q;
 
-        q = registry_statement(r, sql, &s);
-        if (q == 0)
-                q = registry_result(sqlite3_bind_text(s, 1, key, -1, SQLITE_STATIC));
+        q = statement_with(r, sql, &s, "t", key);
         if (q == 0)
                 q = statement_row(s);
         for (size_t i = 0; q == 0 && i < ELEMENTSOF(texts); i++)
@@ -66,11 +64,7 @@ int registry_shared_member(Registry *r, const char *account, const char *person)
         _cleanup_statement_ sqlite3_stmt *s = NULL;
         int q;
 
-        q = registry_statement(r, sql, &s);
-        if (q == 0)
-                q = registry_result(sqlite3_bind_text(s, 1, account, -1, SQLITE_STATIC));
-        if (q == 0)
-                q = registry_result(sqlite3_bind_text(s, 2, person, -1, SQLITE_STATIC));
+        q = statement_with(r, sql, &s, "tt", account, person);
         return q != 0 ? q : statement_row(s);
 }
 
@@ -82,13 +76,7 @@ int registry_restriction(
         _cleanup_free_ char *uuid = NULL, *reason = NULL;
         int q;
 
-        q = registry_statement(r, sql, &s);
-        if (q == 0)
-                q = registry_result(sqlite3_bind_text(s, 1, account, -1, SQLITE_STATIC));
-        if (q == 0)
-                q = registry_result(sqlite3_bind_text(s, 2, person, -1, SQLITE_STATIC));
-        if (q == 0)
-                q = registry_result(sqlite3_bind_int64(s, 3, (sqlite3_int64)now_usec));
+        q = statement_with(r, sql, &s, "tti", account, person, now_usec);
         if (q == 0)
                 q = statement_row(s);
         if (q == 0)
@@ -145,9 +133,7 @@ int registry_terminal(Registry *r, const char *name, Terminal *ret) {
         _cleanup_statement_ sqlite3_stmt *s = NULL;
         int q;
 
-        q = registry_statement(r, sql, &s);
-        if (q == 0)
-                q = registry_result(sqlite3_bind_text(s, 1, name, -1, SQLITE_STATIC));
+        q = statement_with(r, sql, &s, "t", name);
         return q != 0 ? q : read_terminal(s, ret);
 }
 
@@ -158,9 +144,7 @@ int registry_birth(Registry *r, const char *account, char **ret) {
         _cleanup_statement_ sqlite3_stmt *s = NULL;
         int q;
 
-        q = registry_statement(r, sql, &s);
-        if (q == 0)
-                q = registry_result(sqlite3_bind_text(s, 1, account, -1, SQLITE_STATIC));
+        q = statement_with(r, sql, &s, "t", account);
         if (q == 0)
                 q = statement_row(s);
         return q != 0 ? q : column_dup(s, 0, ret);

@@ -94,6 +94,25 @@ void registry_statement_done(sqlite3_stmt **s) {
         *s = NULL;
 }
 
+int statement_with(Registry *r, const char *sql, sqlite3_stmt **ret, const char *types, ...) {
+        _cleanup_statement_ sqlite3_stmt *s = NULL;
+        va_list ap;
+        int q;
+
+        q = registry_statement(r, sql, &s);
+        va_start(ap, types);
+        for (int i = 0; q == 0 && types[i]; i++) {
+                if (types[i] == 't')
+                        q = registry_result(sqlite3_bind_text(s, i + 1, va_arg(ap, const char *), -1, SQLITE_STATIC));
+                else
+                        q = registry_result(sqlite3_bind_int64(s, i + 1, (sqlite3_int64)va_arg(ap, uint64_t)));
+        }
+        va_end(ap);
+        if (q == 0)
+                *ret = TAKE_PTR(s);
+        return q;
+}
+
 int statement_row(sqlite3_stmt *s) {
         int rc = sqlite3_step(s);
 
