@@ -181,7 +181,7 @@ void key_aaguid_to_string(const unsigned char aaguid[KEY_AAGUID_SIZE], char ret[
 }
 
 bool key_aaguid_from_string(const char *text, unsigned char ret[KEY_AAGUID_SIZE]) {
-        unsigned char bytes[KEY_AAGUID_SIZE];
+        unsigned char bytes[KEY_AAGUID_SIZE] = { 0 };
         size_t n = 0;
 
         for (size_t i = 0; i < 36; i++) {

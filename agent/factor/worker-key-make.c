@@ -96,10 +96,10 @@ static FactorStatus pin_status(KeyDevice *d, int r, Frame *reply) {
 /* The chain of a packed attestation statement: libfido2 1.12 hands out its leaf only. {"alg": …, "sig": …, "x5c":
  * [leaf, …]} */
 static FactorStatus reply_add_chain(Frame *reply, const unsigned char *statement, size_t size) {
-        CborReader r = { statement, statement + size };
+        CborReader r = { statement, statement ? statement + size : NULL };
         CborItem map, name, array, certificate;
 
-        if (!statement || !cbor_take(&r, CBOR_MAP, &map))
+        if (!cbor_take(&r, CBOR_MAP, &map))
                 return FACTOR_MISBEHAVED;
         for (uint64_t i = 0; i < map.number; i++) {
                 if (!cbor_take(&r, CBOR_TEXT, &name))

@@ -123,10 +123,10 @@ FactorStatus reply_add(Frame *reply, FactorItem item, const void *at, size_t siz
 }
 
 FactorStatus reply_add_auth_data(Frame *reply, const void *cbor, size_t size) {
-        CborReader r = { cbor, (const unsigned char *)cbor + size };
+        CborReader r = { cbor, cbor ? (const unsigned char *)cbor + size : NULL };
         CborItem data;
 
-        if (!cbor || !cbor_take(&r, CBOR_BYTES, &data) || r.at != r.end || data.size < AUTH_DATA_MIN)
+        if (!cbor_take(&r, CBOR_BYTES, &data) || r.at != r.end || data.size < AUTH_DATA_MIN)
                 return FACTOR_MISBEHAVED;
         return reply_add(reply, FACTOR_ITEM_AUTH_DATA, data.bytes, data.size, AUTH_DATA_MAX);
 }
