@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """keishid's side of keishi-factor-key, in Python: starts the program as helper.c does, speaks factor-wire.h, and looks at what comes back with
-python3-cryptography, independently of key-verify.c. As a program: `key_client.py PROGRAM COMMAND HIDRAW... [NAME=VALUE...]` prints JSON."""
+python3-cryptography, independently of key-verify.c.
+
+As a program: `key_client.py PROGRAM COMMAND HIDRAW... [NAME=VALUE...]` prints JSON; that JSON on standard input, `key_client.py made RP DIGEST ROOT.PEM` prints the
+public key, `key_client.py asserted RP DIGEST PUBLIC_KEY` the counter, or they fail."""
 import hashlib
 import json
 import os
@@ -12,10 +15,6 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-
-from cryptography import x509  # noqa: E402
-from cryptography.hazmat.primitives import hashes  # noqa: E402
-from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
 
 import ctap_cbor as cbor  # noqa: E402
 
@@ -119,6 +118,7 @@ def auth_data(data):
     if parsed["flags"] & 0x40:
         size = int.from_bytes(rest[16:18], "big")
         parsed["aaguid"], parsed["credential"] = rest[:16], rest[18:18 + size]
+        from cryptography.hazmat.primitives.asymmetric import ec
         cose, rest = cbor.decode_first(rest[18 + size:])
         parsed["key"] = ec.EllipticCurvePublicNumbers(int.from_bytes(cose[-2], "big"), int.from_bytes(cose[-3], "big"), ec.SECP256R1()).public_key()
     assert not rest or parsed["flags"] & 0x80
@@ -127,6 +127,9 @@ def auth_data(data):
 
 def check_made(items, rp, digest, root_pem):
     """The credential's id and public key, with everything about them checked."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
     got = dict(items)
     data = auth_data(got["auth_data"])
     assert data["rp"] == hashlib.sha256(rp.encode()).digest() and data["flags"] & 0x45 == 0x45, data
@@ -138,6 +141,8 @@ def check_made(items, rp, digest, root_pem):
 
 
 def check_asserted(items, rp, digest, key):
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec
     got = dict(items)
     data = auth_data(got["auth_data"])
     assert data["rp"] == hashlib.sha256(rp.encode()).digest() and data["flags"] & 0x05 == 0x05, data
@@ -145,7 +150,32 @@ def check_asserted(items, rp, digest, key):
     return data["counter"]
 
 
+RAW = {"aaguid", "credential", "auth_data", "signature", "certificate", "template"}
+
+
+def to_json(status, items, progress):
+    return json.dumps({"status": status, "items": [[n, v.hex() if isinstance(v, bytes) else v] for n, v in items], "progress": progress})
+
+
+def from_json(text):
+    said = json.loads(text)
+    return said["status"], [(n, bytes.fromhex(v) if n in RAW else v) for n, v in said["items"]], said["progress"]
+
+
+def check(what, rp, digest, against):
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_public_key
+    items, digest = from_json(sys.stdin.read())[1], bytes.fromhex(digest)
+    if what == "asserted":
+        print(check_asserted(items, rp, digest, load_der_public_key(bytes.fromhex(against))))
+        return
+    with open(against, "rb") as f:
+        print(check_made(items, rp, digest, f.read())[1].public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo).hex())
+
+
 def main():
+    if sys.argv[1] in ("made", "asserted"):
+        check(*sys.argv[1:])
+        return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     program, operation = sys.argv[1:3]
     fds = [os.open(a, os.O_RDWR | os.O_CLOEXEC) for a in sys.argv[3:] if "=" not in a]
@@ -153,9 +183,8 @@ def main():
     for a in sys.argv[3:]:
         if "=" in a:
             name, value = a.split("=", 1)
-            items.append((name, int(value) if name in NUMBERS else bytes.fromhex(value) if name in ("digest", "credential", "user_id", "template") else value))
-    status, got, progress = ask(program, operation, fds, items)
-    print(json.dumps({"status": status, "items": [[n, v.hex() if isinstance(v, bytes) else v] for n, v in got], "progress": progress}))
+            items.append((name, int(value) if name in NUMBERS else bytes.fromhex(value) if name in RAW | {"digest", "user_id"} else value))
+    print(to_json(*ask(program, operation, fds, items)))
 
 
 if __name__ == "__main__":

@@ -63,9 +63,12 @@ class Key:
         digest = os.urandom(32)
         status, items, _ = self.ask("make", rp=RP, user_id=b"u" * 16, user_name="hanako", digest=digest, pin=PIN)
         check(status == "ok", f"registration: {status}")
-        root = self.terminal.run(f"cat {self.control}/root.pem").encode() + b"\n"
-        self.credential, self.public = key_client.check_made(items, RP, digest, root)
+        self.credential = dict(items)["credential"]
+        self.public = self.check(items, "made", RP, digest.hex(), f"{self.control}/root.pem")
         return self
+
+    def check(self, items, *how):
+        return self.terminal.run(f"python3 /root/double/key_client.py {' '.join(how)}", input=key_client.to_json("ok", items, [])).strip()
 
 
 def words(items):
@@ -73,16 +76,15 @@ def words(items):
 
 
 def ask(terminal, operation, nodes, **items):
-    said = json.loads(terminal.run(f"cd /root/double && python3 key_client.py {WORKER} {operation} {' '.join(nodes)} {words(items)}", timeout=90))
-    raw = {"aaguid", "credential", "auth_data", "signature", "certificate", "template"}
-    return said["status"], [(n, bytes.fromhex(v) if n in raw else v) for n, v in said["items"]], said["progress"]
+    return key_client.from_json(
+        terminal.run(f"python3 /root/double/key_client.py {WORKER} {operation} {' '.join(nodes)} {words(items)}", timeout=90))
 
 
 def begin(terminal, key, unit):
     """A login that waits for a finger."""
     digest = os.urandom(32)
-    terminal.run(f"systemd-run --quiet --unit={unit} --property=StandardOutput=file:/run/{unit}.json --working-directory=/root/double "
-                 f"python3 key_client.py {WORKER} assert {key.node} {words({'rp': RP, 'digest': digest, 'credential': key.credential})}")
+    terminal.run(f"systemd-run --quiet --unit={unit} --property=StandardOutput=file:/run/{unit}.json "
+                 f"python3 /root/double/key_client.py {WORKER} assert {key.node} {words({'rp': RP, 'digest': digest, 'credential': key.credential})}")
     terminal.wait_for(lambda: key.state()["blinking"], "the key to blink", 30)
 
 
@@ -99,7 +101,7 @@ def test_a_key_is_listed_gets_a_finger_and_a_credential_and_logs_its_holder_in(t
     for _ in range(2):
         status, items, _ = key.sign()
         check(status == "ok", f"the holder's finger: {status}")
-        key_client.check_asserted(items, RP, key.digest, key.public)
+        key.check(items, "asserted", RP, key.digest.hex(), key.public)
     key.put(finger="taro")
     status, items, _ = key.sign()
     check((status, dict(items)) == ("wrong", {"tries": 4}), f"another finger: {status} {items}")
