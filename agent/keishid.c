@@ -11,6 +11,7 @@
 #include <systemd/sd-id128.h>
 
 #include "config/config.h"
+#include "factor/factor-wire.h"
 #include "factor/helper.h"
 #include "factor/lookup.h"
 #include "keishi/paths.h"
@@ -43,6 +44,8 @@
 #define SOFTWARE_USEC        (30 * USEC_PER_SEC)
 #define LOCK_TRIES           20
 #define LOCK_PAUSE_USEC      (50 * USEC_PER_MSEC)
+#define CARD_PARALLEL        32
+#define CARD_USEC            ((FACTOR_CARD_SIGN_SEC + 3) * USEC_PER_SEC)
 
 typedef struct Options {
         const char *root;    /* prefix of state, configuration and sockets */
@@ -61,6 +64,8 @@ typedef struct Keishid {
         HelperPool *password;
         HelperPool *quality, *fingerprint, *background;
         Passwords *passwords;
+        HelperPool *card;
+        TrustFile *card_trust;
         TrustedClock clock;
         HelperPool *end;
         HelperPool *software_helpers;
@@ -89,6 +94,8 @@ static void keishid_done(Keishid *k) {
         k->fingerprint = helper_pool_free(k->fingerprint);
         k->background = helper_pool_free(k->background);
         k->password = helper_pool_free(k->password);
+        k->card = helper_pool_free(k->card);
+        k->card_trust = trust_file_free(k->card_trust);
         k->end = helper_pool_free(k->end);
         k->software = software_free(k->software);
         k->software_helpers = helper_pool_free(k->software_helpers);
@@ -263,6 +270,10 @@ static int start_helpers(Keishid *k) {
         if (r == 0)
                 r = start_pool(k, &k->background, "keishi-fingerprint", 1, FINGERPRINT_USEC);
         if (r == 0)
+                r = start_pool(k, &k->card, FACTOR_PROGRAM_CARD, CARD_PARALLEL, CARD_USEC);
+        if (r == 0)
+                r = trust_file_new(&k->card_trust, k->config->card_ca, k->config->card_crl);
+        if (r == 0)
                 r = start_pool(k, &k->end, "keishi-end", END_PARALLEL, END_USEC);
         if (r == 0)
                 r = start_pool(k, &k->software_helpers, "keishi-software", 1, SOFTWARE_USEC);
@@ -384,6 +395,8 @@ static int start_login(Keishid *k, const char *boot_id) {
                 .lookup = k->lookup,
                 .password = k->password,
                 .passwords = k->passwords,
+                .card = k->card,
+                .card_trust = k->card_trust,
                 .config = k->config,
                 .clock = &k->clock,
                 .sessions = k->sessions,

@@ -94,14 +94,14 @@ static const ConfigKey keys[] = {
         CLASS_FACTORS("FactorsClass3", "Self", 3, FAMILY_SELF, ""),
 
         { "Card", "Presence", KEY_PRESENCE, 0, 0, "during-session", offsetof(Config, card_presence), _FAMILY_INVALID },
-        DURATION("Card", "TimeoutSec", card_usec, 5 * SEC, HOUR, "60"),
+        DURATION("Card", "TimeoutSec", card_usec, SEC, HOUR, "60"),
         { "Card", "Authority", KEY_PATH, 0, 0, "none", offsetof(Config, card_ca), _FAMILY_INVALID },
         { "Card", "RevocationList", KEY_PATH, 0, 0, "none", offsetof(Config, card_crl), _FAMILY_INVALID },
 
         { "Biometric", "RpId", KEY_RP_ID, 0, 0, "none", offsetof(Config, rp_id), _FAMILY_INVALID },
         { "Biometric", "AttestationRoots", KEY_PATH, 0, 0, "none", offsetof(Config, attestation_roots),
                 _FAMILY_INVALID },
-        DURATION("Biometric", "TouchTimeoutSec", key_usec, 5 * SEC, 5 * MINUTE, "30"),
+        DURATION("Biometric", "TouchTimeoutSec", key_usec, SEC, 5 * MINUTE, "30"),
 };
 
 const ConfigKey *config_keys(size_t *ret_n) {

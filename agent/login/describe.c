@@ -139,7 +139,8 @@ int transaction_judge(Transaction *t, bool authenticated, FactsData *ret_data, V
                 .service = t->service,
                 .family = t->family,
                 .authenticated = authenticated,
-                .factors = t->factors,
+                /* The current password is all that changing it asks for. */
+                .factors = t->stage == STAGE_PASSWORD_PRELIM || t->stage == STAGE_PASSWORD_UPDATE ? 0 : t->factors,
                 .remote = t->remote,
                 .root_changes = t->service && t->service->root_changes && t->actor_is_root && t->peer.uid == 0,
                 .account = admin ? t->actor : (t->user_usable ? t->user : NULL),
@@ -182,6 +183,7 @@ Event *transaction_event(Transaction *t, EventKind kind, const FactsData *d, con
         const char *account = admin ? t->actor : t->user;
         _cleanup_(user_done) User found = {};
         const User *user = d ? &d->user : &found;
+        char credentials[FACTORS_CREDENTIALS_SIZE];
         Event *e;
 
         /* Who a failed attempt was about belongs in the trail too; where the registry cannot tell, the account stands
@@ -216,7 +218,8 @@ Event *transaction_event(Transaction *t, EventKind kind, const FactsData *d, con
                         event_set(e, FIELD_REASON, reason_to_string(v->reason));
                 event_set(e, FIELD_RESULT, verdict_result(v));
         }
-        event_set(e, FIELD_FACTORS, t->factors & FACTOR_PASSWORD ? "password" : "none");
+        event_set(e, FIELD_FACTORS, factors_to_string(t->factors));
+        event_set(e, FIELD_CREDENTIAL, factors_credentials(t, credentials, sizeof(credentials)));
         event_set_uint(e, FIELD_PID, (uint64_t)t->peer.process.pid);
         event_set(e, FIELD_PEER, t->peer.exe);
         /* Root itself asks, but somebody logged in to become it (R13). */

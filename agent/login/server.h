@@ -6,6 +6,7 @@
 #include "config/config.h"
 #include "factor/helper.h"
 #include "factor/lookup.h"
+#include "factor/trust-file.h"
 #include "login/abuse.h"
 #include "login/admin-log.h"
 #include "login/drift.h"
@@ -31,6 +32,8 @@ typedef struct LoginContext {
         Lookup *lookup;
         HelperPool *password;
         Passwords *passwords;
+        HelperPool *card;      /* keishi-factor */
+        TrustFile *card_trust; /* the authorities of cards */
         const Config *config;
         TrustedClock *clock;
         SessionList *sessions;

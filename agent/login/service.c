@@ -18,10 +18,10 @@ static const Service services[] = {
         { "sddm-greeter", FAMILY_GREETER },
 
         /* The person of an open session is still there. These run as the person, and most call nothing but auth. */
-        { "swaylock", FAMILY_LOCKER, .needs_auth = true, .any_caller = true },
-        { "i3lock", FAMILY_LOCKER, .needs_auth = true, .any_caller = true },
-        { "xscreensaver", FAMILY_LOCKER, .needs_auth = true, .any_caller = true },
-        { "xfce4-screensaver", FAMILY_LOCKER, .needs_auth = true, .any_caller = true },
+        { "swaylock", FAMILY_LOCKER, .needs_auth = true, .any_caller = true, .one_text = true },
+        { "i3lock", FAMILY_LOCKER, .needs_auth = true, .any_caller = true, .one_text = true },
+        { "xscreensaver", FAMILY_LOCKER, .needs_auth = true, .any_caller = true, .one_text = true },
+        { "xfce4-screensaver", FAMILY_LOCKER, .needs_auth = true, .any_caller = true, .one_text = true },
         { "vlock", FAMILY_LOCKER, .needs_auth = true, .any_caller = true },
 
         /* An actor acts as a target. su asks for the target's password, sudo for the actor's; both are checked. */

@@ -24,6 +24,7 @@ typedef struct Service {
         bool tells_command; /* writes into the system log which command it runs; see admin-log.h */
         bool changes_password; /* can have a password that is due changed before it goes on */
         bool batch;            /* reads answers from a list: who typed them is not there to be asked again */
+        bool one_text;         /* a locker that shows no prompt and answers everything with the one string typed */
         bool own_session;      /* opens sessions that are worth a row and a trail */
 } Service;
 

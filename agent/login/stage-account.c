@@ -119,6 +119,7 @@ void account_start(Transaction *t) {
                 e = transaction_event(t, EVENT_LOGIN_GRANTED, &d, &v);
                 if (!e)
                         return transaction_finish(t, RESULT_SYSTEM_ERR);
+                event_set(e, FIELD_CREDENTIAL, p ? p->credentials : NULL);
                 r = record_granted(t, e, &v, d.facts.now_usec, p != NULL);
                 if (r != 0)
                         return transaction_unusable(t);
@@ -197,7 +198,8 @@ void session_open_start(Transaction *t) {
         event_set(e, FIELD_REASON, v.observed ? reason_to_string(v.reason) : NULL);
         event_set(e, FIELD_RESULT, verdict_result(&v));
         event_set(e, FIELD_SEAT, t->peer.seat ? t->peer.seat : (t->peer.vt > 0 ? "seat0" : NULL));
-        event_set(e, FIELD_FACTORS, t->factors & FACTOR_PASSWORD ? "password" : "none");
+        event_set(e, FIELD_FACTORS, factors_to_string(t->factors));
+        event_set(e, FIELD_CREDENTIAL, p ? p->credentials : NULL);
         event_set_uint(e, FIELD_PID, (uint64_t)t->peer.process.pid);
 
         const char *account = t->family == FAMILY_ADMIN ? t->actor : t->user;

@@ -56,27 +56,38 @@ int auth_prepare(Transaction *t) {
         return t->target && t->origin ? 0 : -ENOMEM;
 }
 
-void auth_ask(Transaction *t, PromptStyle style, const char *text) {
+/* False: the call has been ended, because too many attempts have failed. */
+static bool begin(Transaction *t) {
         uint64_t now;
         int r;
 
-        if (auth_prepare(t) < 0)
-                return transaction_finish(t, RESULT_SYSTEM_ERR);
-
+        if (auth_prepare(t) < 0) {
+                transaction_finish(t, RESULT_SYSTEM_ERR);
+                return false;
+        }
         now = trusted_clock_steady(t->context->clock);
         r = attempt_peek(t->context->registry, t->context->config, t->target, t->origin, now, &t->attempt);
-        if (r != 0)
-                return transaction_unusable(t);
+        if (r != 0) {
+                transaction_unusable(t);
+                return false;
+        }
         if (t->attempt.locked) {
                 t->answered_usec = clock_usec(CLOCK_BOOTTIME);
-                return auth_fail_locked(t);
+                auth_fail_locked(t);
+                return false;
         }
         transaction_say_mode(t);
-        transaction_prompt(t, STATE_PASSWORD, style, text);
+        return true;
+}
+
+void auth_ask(Transaction *t, PromptStyle style, const char *text) {
+        if (begin(t))
+                transaction_prompt(t, STATE_PASSWORD, style, text);
 }
 
 void auth_start(Transaction *t) {
-        auth_ask(t, PROMPT_PASSWORD, N_("Password: "));
+        if (begin(t))
+                factors_start(t);
 }
 
 /* A charge taken back within the open transaction: all of them for root's callers, but a caller that proves only itself
@@ -90,8 +101,7 @@ int auth_take_back(Transaction *t) {
         return attempt_refund(t->context->registry, t->target, t->origin);
 }
 
-/* The factor was not tried after all. */
-static void take_back_untried(Transaction *t) {
+void auth_take_back_untried(Transaction *t) {
         if (!t->charged || registry_begin(t->context->registry) != 0)
                 return;
         if (attempt_uncharge(t->context->registry, t->context->config, t->target, t->origin, t->charged_usec) != 0 ||
@@ -101,26 +111,49 @@ static void take_back_untried(Transaction *t) {
                 t->charged = false;
 }
 
+void auth_wrong(Transaction *t, const char *reason, const char *text, unsigned count, const char *locked_text) {
+        transaction_record_refused(t, EVENT_LOGIN_REFUSED, NULL, NULL, reason);
+        if (t->attempt.now_locked) {
+                transaction_record_refused(t, EVENT_LOGIN_LOCKED, NULL, NULL, "attempts");
+                return transaction_fail_later(t, RESULT_MAXTRIES, locked_text, 0);
+        }
+        transaction_fail_later(t, RESULT_AUTH_ERR, text, count);
+}
+
 static void wrong(Transaction *t) {
         bool changes = t->stage == STAGE_PASSWORD_PRELIM;
         unsigned max = t->context->config->attempts_max;
 
         secret_done(&t->password);
-        transaction_record_refused(t, EVENT_LOGIN_REFUSED, NULL, NULL, "wrong-password");
-        if (t->attempt.now_locked) {
-                transaction_record_refused(t, EVENT_LOGIN_LOCKED, NULL, NULL, "attempts");
-                return transaction_fail_later(t, RESULT_MAXTRIES,
-                        changes ? N_("The current password is wrong, and that was the last attempt. Ask the head of "
-                                     "your unit or the duty officer to release them.")
-                                : N_("The user name or the password is wrong, and that was the last attempt. Ask the "
-                                     "head of "
-                                     "your unit or the duty officer to release them."),
-                        0);
-        }
-        transaction_fail_later(t, RESULT_AUTH_ERR,
+        auth_wrong(t, "wrong-password",
                 changes ? N_("The current password is wrong. Attempts left: %u.")
                         : N_("The user name or the password is wrong. Attempts left: %u."),
-                max > t->attempt.count ? max - t->attempt.count : 0);
+                max > t->attempt.count ? max - t->attempt.count : 0,
+                changes ? N_("The current password is wrong, and that was the last attempt. Ask the head of "
+                             "your unit or the duty officer to release them.")
+                        : N_("The user name or the password is wrong, and that was the last attempt. Ask the "
+                             "head of "
+                             "your unit or the duty officer to release them."));
+}
+
+bool auth_charge(Transaction *t) {
+        int r;
+
+        if (t->charged)
+                return true;
+        t->charged_usec = trusted_clock_steady(t->context->clock);
+        r = attempt_charge(
+                t->context->registry, t->context->config, t->target, t->origin, t->charged_usec, &t->attempt);
+        if (r != 0) {
+                transaction_unusable(t);
+                return false;
+        }
+        if (t->attempt.locked) {
+                auth_fail_locked(t);
+                return false;
+        }
+        t->charged = true;
+        return true;
 }
 
 static void grant(Transaction *t, const FactsData *d, const Verdict *v) {
@@ -131,7 +164,7 @@ static void grant(Transaction *t, const FactsData *d, const Verdict *v) {
         e = transaction_event(t, EVENT_LOGIN_GRANTED, d, v);
         if (!e)
                 return transaction_finish(t, RESULT_SYSTEM_ERR);
-        r = password_look_at_age(t, d);
+        r = t->factors & FACTOR_PASSWORD ? password_look_at_age(t, d) : 0;
         if (r != 0)
                 return transaction_unusable(t);
 
@@ -141,6 +174,8 @@ static void grant(Transaction *t, const FactsData *d, const Verdict *v) {
         r = auth_take_back(t);
         if (r == 0 || r == REGISTRY_E_NOT_FOUND)
                 r = password_store_age(t);
+        if (r == 0)
+                r = factors_store(t, d->facts.now_usec);
         if (r == 0)
                 r = trail_append(t->context->trail, e);
         if (r == 0 && *v->designation)
@@ -158,6 +193,7 @@ static void grant(Transaction *t, const FactsData *d, const Verdict *v) {
         if (!p)
                 return transaction_finish(t, RESULT_SYSTEM_ERR);
         p->factors = t->factors;
+        factors_credentials(t, p->credentials, sizeof(p->credentials));
         if (t->person && proof_set_person(p, t->person, t->name) < 0) {
                 proof_remove(&t->context->proofs, p);
                 return transaction_finish(t, RESULT_SYSTEM_ERR);
@@ -168,11 +204,21 @@ static void grant(Transaction *t, const FactsData *d, const Verdict *v) {
 }
 
 /* All factors are given: now, and only now, may an answer differ from what an unknown user sees (law 5). */
-static void decide(Transaction *t) {
+void auth_decide(Transaction *t) {
         _cleanup_(facts_done) FactsData d = {};
+        bool in_force = true;
         Verdict v;
         int r;
 
+        r = factors_in_force(t, &in_force);
+        if (r != 0)
+                return transaction_unusable(t);
+        if (!in_force) { /* stopped while the rest was asked for */
+                auth_take_back_untried(t);
+                transaction_record_refused(t, EVENT_LOGIN_REFUSED, NULL, NULL, "card-stopped");
+                return transaction_fail(t, RESULT_PERM_DENIED,
+                        N_("Your card or key was stopped. Ask the duty officer or the head of your unit."));
+        }
         r = transaction_judge(t, true, &d, &v);
         if (r != 0)
                 return transaction_unusable(t);
@@ -187,7 +233,7 @@ static void decide(Transaction *t) {
                 return grant(t, &d, &v);
 
         /* Right factors, wrong place: no failed attempt. */
-        take_back_untried(t);
+        auth_take_back_untried(t);
         transaction_record_refused(t, EVENT_LOGIN_REFUSED, &d, &v, NULL);
         transaction_fail(t, transaction_refusal(t, &v, RESULT_PERM_DENIED), reason_text(v.reason));
 }
@@ -201,15 +247,18 @@ static void on_password(int r, const char *reply, size_t size, void *userdata) {
                 /* An account that NSS does not know has no password, whatever a directory says. */
                 if (!t->user_nss)
                         return wrong(t);
-                t->factors |= FACTOR_PASSWORD;
                 t->shadow_day = password_reply_day(reply, size);
-                return t->stage == STAGE_PASSWORD_PRELIM ? password_verified(t) : decide(t);
+                if (t->stage == STAGE_PASSWORD_PRELIM) {
+                        t->factors |= FACTOR_PASSWORD;
+                        return password_verified(t);
+                }
+                return factors_verified(t, FACTOR_PASSWORD);
         case PASSWORD_WRONG:
                 return wrong(t);
         case PASSWORD_UNAVAILABLE:
                 break;
         }
-        take_back_untried(t);
+        auth_take_back_untried(t);
         transaction_record_refused(t, EVENT_LOGIN_REFUSED, NULL, NULL, "password-unavailable");
         transaction_fail_later(t, t->stage == STAGE_PASSWORD_PRELIM ? RESULT_TRY_AGAIN : RESULT_SYSTEM_ERR,
                 N_("The password cannot be checked at the moment. Try again, or tell your system manager."), 0);
@@ -236,14 +285,8 @@ void auth_password(Transaction *t, const Message *m) {
         t->answered_usec = clock_usec(CLOCK_BOOTTIME);
 
         /* Durably, before it is tried (law 4). */
-        t->charged_usec = trusted_clock_steady(t->context->clock);
-        r = attempt_charge(
-                t->context->registry, t->context->config, t->target, t->origin, t->charged_usec, &t->attempt);
-        if (r != 0)
-                return transaction_unusable(t);
-        if (t->attempt.locked)
-                return auth_fail_locked(t);
-        t->charged = true;
+        if (!auth_charge(t))
+                return;
 
         t->state = STATE_VERIFY;
         if (t->password.size == 0 || !t->user_usable)
@@ -253,7 +296,7 @@ void auth_password(Transaction *t, const Message *m) {
         r = n < 0 ? (int)n : helper_ask(t->context->password, request, (size_t)n, on_password, t, &t->helper);
         explicit_bzero(request, sizeof(request));
         if (r < 0) {
-                take_back_untried(t);
+                auth_take_back_untried(t);
                 return transaction_finish(t, RESULT_SYSTEM_ERR);
         }
 }
@@ -281,11 +324,12 @@ void auth_person(Transaction *t, const Message *m) {
 
         t->person = TAKE_PTR(u.person);
         t->name = TAKE_PTR(u.name);
-        decide(t);
+        auth_decide(t);
 }
 
 void auth_abandoned(Transaction *t) {
         if (t->stage == STAGE_AUTH &&
-                (t->state == STATE_PASSWORD || t->state == STATE_VERIFY || t->state == STATE_PERSON))
+                (t->state == STATE_PASSWORD || t->state == STATE_VERIFY || t->state == STATE_PERSON ||
+                        t->state == STATE_CARD || t->state == STATE_PIN_CONFIRM || t->state == STATE_PIN))
                 transaction_record_refused(t, EVENT_LOGIN_ABANDONED, NULL, NULL, "abandoned");
 }

@@ -3,27 +3,32 @@
 
 #include "keishi/message.h"
 #include "login/attempt.h"
+#include "login/factor-plan.h"
 #include "login/facts.h"
 #include "login/password.h"
 #include "login/service.h"
 #include "login/text.h"
 #include "login/transaction.h"
+#include "registry/credential.h"
 #include "util/secret.h"
 
 /* Between the files of a transaction: transaction.c carries it, stage-auth.c, stage-account.c and stage-password.c
  * decide its stages, describe.c puts it into words. */
 
 typedef enum State {
-        STATE_BEGIN,     /* nothing heard yet */
-        STATE_LOOKUP,    /* NSS is asked about the actor, then about PAM_USER */
-        STATE_PASSWORD,  /* the password has been asked for */
-        STATE_VERIFY,    /* keishi-password runs */
-        STATE_PERSON,    /* the staff number behind a shared ID has been asked for */
-        STATE_NEW,       /* a new password has been asked for */
-        STATE_NEW_AGAIN, /* …and once more */
-        STATE_CHECK,     /* it is judged */
-        STATE_DELAY,     /* the answer is known and held back */
-        STATE_DONE,      /* RESULT has been sent */
+        STATE_BEGIN,       /* nothing heard yet */
+        STATE_LOOKUP,      /* NSS is asked about the actor, then about PAM_USER */
+        STATE_PASSWORD,    /* the password has been asked for */
+        STATE_VERIFY,      /* keishi-password runs */
+        STATE_CARD,        /* a card is looked for, waited for, or proves itself */
+        STATE_PIN_CONFIRM, /* whether to use the last try of a PIN has been asked */
+        STATE_PIN,         /* the card's PIN has been asked for */
+        STATE_PERSON,      /* the staff number behind a shared ID has been asked for */
+        STATE_NEW,         /* a new password has been asked for */
+        STATE_NEW_AGAIN,   /* …and once more */
+        STATE_CHECK,       /* it is judged */
+        STATE_DELAY,       /* the answer is known and held back */
+        STATE_DONE,        /* RESULT has been sent */
         _STATE_MAX,
 } State;
 
@@ -38,6 +43,14 @@ typedef struct PasswordAgeNote {
         unsigned days; /* left */
         PasswordDue due;
 } PasswordAgeNote;
+
+/* A card or key that proved itself in this call. */
+typedef struct UsedCredential {
+        char uuid[37];
+        uint32_t counter; /* to be stored when the call is granted */
+} UsedCredential;
+
+typedef struct CardStep CardStep;
 
 struct Transaction {
         LoginContext *context;
@@ -75,6 +88,10 @@ struct Transaction {
         uint64_t charged_usec;  /* trusted_clock_steady() */
         uint64_t answered_usec; /* CLOCK_BOOTTIME */
         unsigned factors;       /* verified */
+        FactorPlan plan;        /* what is asked for */
+        CardStep *card;         /* while the card is dealt with */
+        UsedCredential used[2];
+        size_t n_used;
 
         Secret password;     /* as typed; of a change, the new one */
         Secret current;      /* of a change: the current one, where the module knows it */
@@ -95,6 +112,12 @@ struct Transaction {
 /* transaction.c */
 void transaction_send_text(Transaction *t, MessageType type, const char *text);
 void transaction_prompt(Transaction *t, State next, PromptStyle style, const char *text);
+/* The same with one %u in the text. */
+void transaction_prompt_count(Transaction *t, State next, PromptStyle style, const char *text, unsigned count);
+/* Shows a marked text with at most one %u. */
+void transaction_tell(Transaction *t, MessageType type, const char *text, unsigned count);
+/* Nothing is asked, and the caller is told so, for at most `usec`. */
+int transaction_wait(Transaction *t, State state, uint64_t usec);
 /* Sends RESULT and ends. */
 void transaction_finish(Transaction *t, Result result);
 /* Shows `text` (marked; may hold one %u for `count`) and finishes with the result, once the delay that failures are
@@ -120,6 +143,44 @@ void auth_fail_locked(Transaction *t);
 int auth_take_back(Transaction *t);
 /* The caller went away or gave up; the charge of what was being tried stays. */
 void auth_abandoned(Transaction *t);
+/* Charges this call before something is tried, once (law 4). False: the call has been ended. */
+bool auth_charge(Transaction *t);
+/* The factor was not tried after all. */
+void auth_take_back_untried(Transaction *t);
+/* A factor was wrong: records `reason`, tells `text` (marked, at most one %u for `count`) or, when that was the last
+ * attempt, `locked_text`, and ends the call. */
+void auth_wrong(Transaction *t, const char *reason, const char *text, unsigned count, const char *locked_text);
+/* All factors are given. */
+void auth_decide(Transaction *t);
+
+/* stage-factors.c */
+/* Asks for the first factor. */
+void factors_start(Transaction *t);
+/* A factor was right: asks for the next, or decides. */
+void factors_verified(Transaction *t, unsigned factor);
+void factors_next(Transaction *t);
+/* What card_look() has found: there is a card, which is chosen; or there is none, and something else is asked for. */
+void factors_with_card(Transaction *t);
+void factors_without_card(Transaction *t);
+/* Notes a card or key that proved itself, with what is to be stored of it. -E2BIG. */
+int factors_note(Transaction *t, const char *uuid, uint32_t counter);
+/* Stores that within the open transaction. As the registry's functions. */
+int factors_store(Transaction *t, uint64_t now_usec);
+/* Whether they are still in force. 0, or as the registry's. */
+int factors_in_force(Transaction *t, bool *ret);
+/* "password card", for trails. Static. */
+const char *factors_to_string(unsigned factors);
+/* Their uuids, separated by blanks, in `ret`. */
+#define FACTORS_CREDENTIALS_SIZE 80u
+const char *factors_credentials(const Transaction *t, char *ret, size_t size);
+
+/* stage-card.c */
+void card_start(Transaction *t);
+/* Only looks whether there is a card, to choose between factors. */
+void card_look(Transaction *t);
+void card_confirm(Transaction *t, const Message *m);
+void card_pin(Transaction *t, const Message *m);
+CardStep *card_step_free(CardStep *s);
 
 /* stage-account.c */
 void account_start(Transaction *t);

@@ -18,6 +18,8 @@ static const bool expected[_STATE_MAX][MESSAGE_CANCEL + 1] = {
         [STATE_PERSON] = { [MESSAGE_ANSWER] = true, [MESSAGE_CANCEL] = true },
         [STATE_NEW] = { [MESSAGE_ANSWER] = true, [MESSAGE_CANCEL] = true },
         [STATE_NEW_AGAIN] = { [MESSAGE_ANSWER] = true, [MESSAGE_CANCEL] = true },
+        [STATE_PIN_CONFIRM] = { [MESSAGE_ANSWER] = true, [MESSAGE_CANCEL] = true },
+        [STATE_PIN] = { [MESSAGE_ANSWER] = true, [MESSAGE_CANCEL] = true },
 };
 
 static void end(Transaction *t) {
@@ -30,6 +32,7 @@ static void end(Transaction *t) {
         t->hold = sd_event_source_disable_unref(t->hold);
         t->query = lookup_query_cancel(t->query);
         t->helper = helper_cancel(t->helper);
+        t->card = card_step_free(t->card);
         if (t->fd >= 0)
                 close(TAKE_FD(t->fd));
         t->on_end(t, t->userdata);
@@ -60,13 +63,43 @@ static int set_deadline(Transaction *t, uint64_t usec) {
         return sd_event_source_set_time_relative(t->deadline, usec);
 }
 
+/* A marked text in the caller's language, its %u replaced. */
+static void fill_in(Transaction *t, const char *text, unsigned count, char ret[static KEISHI_TEXT_MAX]) {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+        /* Marked texts of our own; a test holds translations to the same directives. */
+        (void)snprintf(ret, KEISHI_TEXT_MAX, text_in(t->language, text), count);
+#pragma GCC diagnostic pop
+}
+
+void transaction_tell(Transaction *t, MessageType type, const char *text, unsigned count) {
+        char filled[KEISHI_TEXT_MAX];
+
+        fill_in(t, text, count, filled);
+        transaction_send_text(t, type, filled);
+}
+
+int transaction_wait(Transaction *t, State state, uint64_t usec) {
+        int r;
+
+        t->state = state;
+        r = sd_event_source_set_enabled(t->tick, SD_EVENT_ON);
+        return r < 0 ? r : set_deadline(t, usec);
+}
+
 void transaction_prompt(Transaction *t, State next, PromptStyle style, const char *text) {
+        transaction_prompt_count(t, next, style, text, 0);
+}
+
+void transaction_prompt_count(Transaction *t, State next, PromptStyle style, const char *text, unsigned count) {
         bool patient = t->service && t->service->patient;
+        char filled[KEISHI_TEXT_MAX];
         MessageBuilder b;
 
+        fill_in(t, text, count, filled);
         message_init(&b, MESSAGE_PROMPT);
         message_add_uint(&b, ITEM_PROMPT_STYLE, style);
-        message_add_text(&b, ITEM_TEXT, text_in(t->language, text));
+        message_add_text(&b, ITEM_TEXT, filled);
         t->state = next;
         (void)sd_event_source_set_enabled(t->tick, SD_EVENT_OFF);
         if (send_message(t, &b) < 0 ||
@@ -100,16 +133,9 @@ void transaction_unusable(Transaction *t) {
 
 static int on_hold_over(sd_event_source *s, uint64_t usec, void *userdata) {
         Transaction *t = userdata;
-        char text[KEISHI_TEXT_MAX];
 
-        if (t->held_text) {
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-                /* Marked texts of our own; a test holds translations to the same directives. */
-                snprintf(text, sizeof(text), text_in(t->language, t->held_text), t->held_count);
-#pragma GCC diagnostic pop
-                transaction_send_text(t, MESSAGE_ERROR, text);
-        }
+        if (t->held_text)
+                transaction_tell(t, MESSAGE_ERROR, t->held_text, t->held_count);
         t->hold = sd_event_source_disable_unref(t->hold);
         if (t->held_fn)
                 t->held_fn(t);
@@ -402,6 +428,10 @@ static void hear(Transaction *t) {
                 (void)set_deadline(t, t->context->config->transaction_usec);
                 if (t->state == STATE_PASSWORD)
                         auth_password(t, &m);
+                else if (t->state == STATE_PIN)
+                        card_pin(t, &m);
+                else if (t->state == STATE_PIN_CONFIRM)
+                        card_confirm(t, &m);
                 else if (t->state == STATE_PERSON)
                         auth_person(t, &m);
                 else
@@ -469,6 +499,7 @@ Transaction *transaction_free(Transaction *t) {
         sd_event_source_disable_unref(t->hold);
         lookup_query_cancel(t->query);
         helper_cancel(t->helper);
+        card_step_free(t->card);
         if (t->fd >= 0)
                 close(t->fd);
         peer_done(&t->peer);

@@ -106,14 +106,17 @@ int registry_credentials(Registry *r, const char *person, CredentialKind kind, c
                 q = registry_result(sqlite3_bind_text(s, 1, person, -1, SQLITE_STATIC));
         if (q == 0)
                 q = registry_result(sqlite3_bind_text(s, 2, credential_kind_to_string(kind), -1, SQLITE_STATIC));
-        while (q == 0 && (q = statement_row(s)) == 0) {
+        while (q == 0) {
                 _cleanup_(credential_done) Credential c = {};
 
+                q = statement_row(s);
+                if (q != 0)
+                        return q == REGISTRY_E_NOT_FOUND ? 0 : q;
                 q = read_credential(s, &c);
                 if (q == 0)
                         q = fn(&c, userdata);
         }
-        return q == REGISTRY_E_NOT_FOUND ? 0 : q;
+        return q;
 }
 
 static int read_one(Registry *r, const char *sql, const char *text, Credential *ret) {

@@ -97,7 +97,8 @@ typedef enum EventKind {
         X(CWD, "KEISHI_CWD", 1024)                  /* where it was called */                           \
         X(EXIT, "KEISHI_EXIT", 32)                  /* its exit status, or the signal that ended it */  \
         X(HAPPENED, "KEISHI_HAPPENED", 32)          /* when, in microseconds, where that was before the entry */ \
-        X(REQUESTED_BY, "KEISHI_REQUESTED_BY", 256) /* who asked for it, as a program claims */
+        X(REQUESTED_BY, "KEISHI_REQUESTED_BY", 256) /* who asked for it, as a program claims */ \
+        X(CREDENTIAL, "KEISHI_CREDENTIAL", 128) /* uuids of the cards and keys used, space-separated */
 
 typedef enum EventField {
 #define X(field, name, cap) FIELD_##field,

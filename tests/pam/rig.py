@@ -188,6 +188,9 @@ class Rig:
         environment = dict(self.environment(), CLOCK_DOUBLE=self.path("clock"))
         if os.path.exists(self.path("clock")):
             environment["LD_PRELOAD"] += " " + BUILD + "/tests/pam/libclock-double.so"
+        environment["PEER_DOUBLE"] = self.path("peer")
+        if os.path.exists(self.path("peer")):
+            environment["LD_PRELOAD"] += " " + BUILD + "/tests/pam/libpeer-double.so"
         self.agent = subprocess.Popen(self.wrapper + [BUILD + "/agent/keishid", "--root=" + self.root, "--helpers=" + self.helpers()],
                                       env=environment, stdin=subprocess.DEVNULL)
         wait_for("pam.sock", lambda: self.listens() or self.agent.poll() is not None)
@@ -201,7 +204,8 @@ class Rig:
     def make_helpers(self, doubles):
         """A directory of helpers: the real ones, and doubles in the place of some."""
         os.mkdir(self.dir + "/helpers")
-        for name in ("keishi-lookup", "keishi-password", "keishi-end", "keishi-software", "keishi-admin", "keishi-sudoers", "keishi-quality", "keishi-fingerprint"):
+        for name in ("keishi-lookup", "keishi-password", "keishi-end", "keishi-software", "keishi-admin", "keishi-sudoers", "keishi-quality", "keishi-fingerprint",
+                     "keishi-factor"):
             path = self.dir + "/helpers/" + name
             if name in doubles:
                 with open(path, "w") as f:
