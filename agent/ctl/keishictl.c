@@ -18,6 +18,8 @@ static const Verb *const tables[] = {
         access_verbs,
         import_verbs,
         export_verbs,
+        backup_verbs,
+        restore_verbs,
         clock_verbs,
         drift_verbs,
         life_verbs,

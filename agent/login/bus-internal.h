@@ -39,6 +39,8 @@ struct Bus {
         Resolve *resolves;
         struct ImportRun *import; /* import-bus.c */
         struct ExportReader *exports;
+        struct BackupReader *backup; /* restore-bus.c */
+        struct RestoreRun *restore;
 
         Refused refused[REFUSED_UIDS];
 
@@ -95,6 +97,11 @@ int import_bus_begin(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int import_bus_rows(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int import_bus_commit(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int import_bus_abort(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int restore_bus_backup(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int restore_bus_begin(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int restore_bus_rows(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int restore_bus_commit(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int restore_bus_abort(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int check_bus_check(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int check_bus_check_all(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int attempt_bus_list(sd_bus_message *m, void *userdata, sd_bus_error *error);
@@ -124,3 +131,9 @@ int import_bus_start(Bus *b);
 void import_bus_disconnected(Bus *b);
 void import_bus_done(Bus *b);
 void export_bus_done(Bus *b);
+/* The connection to the bus is gone: backups and restores under way are given up. */
+void restore_bus_done(Bus *b);
+/* At the start: what a restore that was interrupted has staged is thrown away. */
+void restore_bus_start(Bus *b);
+/* Whether rows of an import are staged or being applied. */
+bool import_bus_under_way(const Bus *b);

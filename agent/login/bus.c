@@ -151,6 +151,16 @@ static const sd_bus_vtable vtable[] = {
                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS(
                 "ImportAbort", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, import_bus_abort, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Backup", SD_BUS_ARGS("t", after), SD_BUS_RESULT("s", page, "t", last),
+                restore_bus_backup, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS(
+                "RestoreBegin", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, restore_bus_begin, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("RestoreRows", SD_BUS_ARGS("s", noun, "s", rows), SD_BUS_RESULT("u", staged),
+                restore_bus_rows, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("RestoreCommit", SD_BUS_ARGS("s", document), SD_BUS_RESULT("s", result),
+                restore_bus_commit, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS(
+                "RestoreAbort", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, restore_bus_abort, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL_WITH_ARGS("ImportProgress", SD_BUS_ARGS("t", done, "t", total), 0),
         SD_BUS_METHOD_WITH_ARGS("Check", SD_BUS_ARGS("s", request), SD_BUS_RESULT("s", verdict), check_bus_check,
                 SD_BUS_VTABLE_UNPRIVILEGED),
@@ -192,6 +202,7 @@ static void disconnect_bus(Bus *b) {
         trail_bus_done(b);
         access_bus_done(b);
         export_bus_done(b);
+        restore_bus_done(b);
         import_bus_disconnected(b);
         if (b->bus) {
                 (void)sd_bus_detach_event(b->bus);
@@ -285,6 +296,7 @@ int bus_new(Bus **ret, const BusContext *context, const char *address) {
         r = import_bus_start(b);
         if (r < 0)
                 return r;
+        restore_bus_start(b);
         (void)connect_bus(b); /* a bus that is not there yet is tried again */
         *ret = TAKE_PTR(b);
         return 0;

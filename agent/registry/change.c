@@ -188,21 +188,28 @@ const char *change_refused(Bus *b, const Caller *caller, NounId noun, json_objec
         return text;
 }
 
-/* Whether /etc/keishi/break-glass names the account. What cannot be read names nobody, as for the module. */
-static bool is_break_glass(Bus *b, const char *account) {
+bool change_break_glass(Bus *b, bool (*fn)(Bus *b, const char *account, const void *userdata), const void *userdata) {
         _cleanup_free_ char *path = io_prefix(b->c.root, KEISHI_BREAK_GLASS_FILE), *text = NULL;
         char *at, *line;
 
-        if (!path || !account || io_read_file(AT_FDCWD, path, BREAK_GLASS_SIZE, &text, NULL) < 0)
+        if (!path || io_read_file(AT_FDCWD, path, BREAK_GLASS_SIZE, &text, NULL) < 0)
                 return false;
         for (at = text; (line = strsep(&at, "\n"));) {
                 line[strcspn(line, "#")] = '\0';
                 line += strspn(line, " \t\r");
                 line[strcspn(line, " \t\r")] = '\0';
-                if (strcmp(line, account) == 0)
+                if (*line && fn(b, line, userdata))
                         return true;
         }
         return false;
+}
+
+static bool names_account(Bus *b, const char *account, const void *wanted) {
+        return strcmp(account, wanted) == 0;
+}
+
+static bool is_break_glass(Bus *b, const char *account) {
+        return account && change_break_glass(b, names_account, account);
 }
 
 static bool any_break_glass(Bus *b, const char *account, const char *person) {

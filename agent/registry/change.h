@@ -22,6 +22,9 @@ const char *change_refused(Bus *b, const Caller *caller, NounId noun, json_objec
  * does it to themselves. caller->targets are the person's accounts (Ask.target). NULL: no; else text and reason. */
 const char *change_shuts_out(
         Bus *b, const Caller *caller, const char *account, const char *person, const char **ret_reason);
+/* Calls fn with each account that /etc/keishi/break-glass names until it returns true; whether it did. What cannot be
+ * read names nobody, as for the module. */
+bool change_break_glass(Bus *b, bool (*fn)(Bus *b, const char *account, const void *userdata), const void *userdata);
 /* Whether a change of a user's row can shut the person out: then change_shuts_out() is to be asked. */
 bool change_takes_rights(json_object *before, json_object *after);
 /* Staff number of a registered account, by name or uuid, for Ask.target. REGISTRY_E_NOT_FOUND. */

@@ -280,6 +280,10 @@ int import_bus_abort(sd_bus_message *m, void *userdata, sd_bus_error *error) {
 
 /* ---- with the bus ---- */
 
+bool import_bus_under_way(const Bus *b) {
+        return b->import && b->import->state != STATE_NONE && b->import->state != STATE_PURGING;
+}
+
 int import_bus_start(Bus *b) {
         struct ImportRun *run = calloc(1, sizeof(*run));
         int r;

@@ -6,13 +6,13 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import stat
-import subprocess
 import sys
 import threading
 
-from rig import HANAKO, PASSWORD, SETUP, TARO, Rig, has_other_users, rig_main, wait_for
-from test_ctl import DONE, INVALID, KACHO, KANRI, NOT_FOUND, REFUSED, SEKININ, UIDS, USAGE, Office, last, office
+from rig import HANAKO, PASSWORD, TARO, has_other_users, rig_main, wait_for
+from test_ctl import DONE, KACHO, KANRI, NOT_FOUND, USAGE, Office, last, office
 from test_enforce import logged_in
 
 KEY = "var/lib/keishi/identity.key"
@@ -205,7 +205,6 @@ def test_a_terminal_on_trial_refuses_on_a_copy_all_the_same(o):
 
 
 def test_a_terminal_from_before_identities_is_bound_once_at_the_start():
-    import sqlite3
     with Office() as o:
         o.stop_agent()
         with sqlite3.connect(o.path("var/lib/keishi/registry.db")) as db:
