@@ -234,7 +234,7 @@ static int check_names(const Noun *noun, json_object *values, RegistryError *e) 
         return 0;
 }
 
-int restore_stage(Registry *r, NounId noun_id, json_object *row, RegistryError *e) {
+int restore_stage(Registry *r, NounId noun_id, json_object *row, RegistryError *ret_error) {
         static const char sql[] = "INSERT INTO restore_rows (noun, uuid, version, v0, v1, v2, v3, v4, v5, v6, v7, v8,"
                                   " v9, v10, v11, v12, v13, v14, v15) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
                                   " ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)";
@@ -252,8 +252,8 @@ int restore_stage(Registry *r, NounId noun_id, json_object *row, RegistryError *
                 !json_object_object_get_ex(row, "version", &version) || !json_object_is_type(version, json_type_int) ||
                 json_object_get_int64(version) < 1 || json_object_get_int64(version) > INT32_MAX ||
                 !json_object_object_get_ex(row, "values", &values) || !json_object_is_type(values, json_type_object))
-                return registry_error(e, REGISTRY_E_INVALID, "", "a row is a uuid, a version and values");
-        q = check_names(noun, values, e);
+                return registry_error(ret_error, REGISTRY_E_INVALID, "", "a row is a uuid, a version and values");
+        q = check_names(noun, values, ret_error);
         if (q == 0)
                 q = registry_statement(r, sql, &s);
         if (q != 0)
@@ -264,13 +264,13 @@ int restore_stage(Registry *r, NounId noun_id, json_object *row, RegistryError *
         for (size_t i = 0; i < noun->n_fields; i++) {
                 value = NULL;
                 (void)json_object_object_get_ex(values, noun->fields[i].name, &value);
-                q = bind_value(r, &noun->fields[i], value, s, 4 + (int)i, e);
+                q = bind_value(r, &noun->fields[i], value, s, 4 + (int)i, ret_error);
                 if (q != 0)
                         return q;
         }
         rc = sqlite3_step(s);
         if (rc == SQLITE_CONSTRAINT_PRIMARYKEY || rc == SQLITE_CONSTRAINT_UNIQUE)
-                return registry_error(e, REGISTRY_E_EXISTS, "uuid", "the %s %s stands twice", noun->name, uuid);
+                return registry_error(ret_error, REGISTRY_E_EXISTS, "uuid", "the %s %s stands twice", noun->name, uuid);
         return registry_result(rc);
 }
 
@@ -543,7 +543,7 @@ static int check_together(Registry *r, RegistryError *e) {
                                 "the backup has a member of \"%s\", which is no shared ID in it", shown(account).text);
 }
 
-int restore_apply(Registry *r, unsigned nouns, uint64_t now_usec, RegistryError *e) {
+int restore_apply(Registry *r, unsigned nouns, uint64_t now_usec, RegistryError *ret_error) {
         /* Later ones refer to earlier ones; what leaves goes in the reverse order. */
         static const NounId order[] = { NOUN_USER, NOUN_MEMBER, NOUN_TERMINAL, NOUN_SCOPE, NOUN_DESIGNATION,
                 NOUN_RESTRICTION, NOUN_DEPUTY, NOUN_CREDENTIAL };
@@ -554,16 +554,16 @@ int restore_apply(Registry *r, unsigned nouns, uint64_t now_usec, RegistryError 
         if (!registry_in_transaction(r))
                 return -EPERM;
         if (r->locked)
-                return registry_error(e, REGISTRY_E_UNUSABLE, "",
+                return registry_error(ret_error, REGISTRY_E_UNUSABLE, "",
                         "an import is being applied; nothing was changed, try again in a few seconds");
         q = row_new_origin(r, &origin);
-        for (size_t i = ELEMENTSOF(order); q == 0 && i-- > 0;)
-                if (nouns & NOUN_BIT(order[i]))
-                        q = run_step(r, order[i], 0, now_usec, origin, e);
+        for (size_t i = 1; q == 0 && i <= ELEMENTSOF(order); i++)
+                if (nouns & NOUN_BIT(order[ELEMENTSOF(order) - i]))
+                        q = run_step(r, order[ELEMENTSOF(order) - i], 0, now_usec, origin, ret_error);
         for (size_t i = 0; q == 0 && i < ELEMENTSOF(order); i++)
                 for (unsigned step = 1; q == 0 && step <= 2 && (nouns & NOUN_BIT(order[i])); step++)
-                        q = run_step(r, order[i], step, now_usec, origin, e);
-        return q == 0 ? check_together(r, e) : q;
+                        q = run_step(r, order[i], step, now_usec, origin, ret_error);
+        return q == 0 ? check_together(r, ret_error) : q;
 }
 
 void restore_settle(Registry *r) {

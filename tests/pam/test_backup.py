@@ -257,19 +257,19 @@ def many(o, n):
 
 @office
 def test_an_agent_or_caller_killed_in_the_middle_of_a_restore_leaves_all_or_nothing(o):
-    many(o, 12000)
+    many(o, 6000)
     path, full = back_up(o), directory(o)
     for i in range(0, 30):
         o.done(KANRI, "user", "change", "u%06d" % i, "--name", "変更")
     few = directory(o)
     seen = set()
-    for number in range(8):
+    for number in range(4):
         process = o.start(KANRI, "restore", path, passphrase(o))
         if number % 2:
-            wait_for("rows to be staged", lambda: process.poll() is not None or o.sql("SELECT count(*) FROM restore_rows")[0][0] > 1500 * number, 60)
+            wait_for("rows to be staged", lambda: process.poll() is not None or o.sql("SELECT count(*) FROM restore_rows")[0][0] > 1000 * number, 60)
             process.kill()
         else:
-            wait_for("rows to be staged", lambda: process.poll() is not None or o.sql("SELECT count(*) FROM restore_rows")[0][0] > 10000, 60)
+            wait_for("rows to be staged", lambda: process.poll() is not None or o.sql("SELECT count(*) FROM restore_rows")[0][0] > 5000, 60)
             threading.Event().wait(0.05 * number)
             o.stop_agent(signal.SIGKILL)
         process.communicate()
