@@ -10,7 +10,7 @@
 
 #define REPORT_SIZE      64u /* CTAPHID over USB full speed */
 #define REPORT_ROOM      256u
-#define REPORTS_MAX      50000u /* of one process; a key that waits for a finger sends one each 100 ms */
+#define REPORTS_MAX      20000u /* of one process; a key that waits for a finger sends one each 100 ms */
 #define CTAPHID_CANCEL   0x91u  /* CTAP 2.1, 11.2.9.1.5, with the bit of an initialization packet */
 #define CHANNEL_SIZE     4u
 #define CANCEL_WAIT_MSEC 100

