@@ -91,8 +91,8 @@ typedef struct Backup {
         const char *path;
         int fd;
         VaultWriter *vault;
+        const Passphrase *passphrase;
         uint64_t rows, told_usec;
-        int error; /* what hindered writing */
 } Backup;
 
 static int write_file(void *userdata, const void *data, size_t size) {
@@ -105,7 +105,7 @@ static int write_file(void *userdata, const void *data, size_t size) {
                 if (n < 0 && errno == EINTR)
                         continue;
                 if (n <= 0)
-                        return b->error = n < 0 ? -errno : -EIO;
+                        return n < 0 ? -errno : -EIO;
                 at += n;
                 size -= (size_t)n;
         }
@@ -134,6 +134,12 @@ static ExitCode put_head(Backup *b, json_object *page) {
         static const char *const copied[] = { "terminal", "terminal_uuid", "made_usec", "nouns" };
         _cleanup_json_ json_object *head = json_object_new_object();
         json_object *value;
+        int r;
+
+        /* Only now: whoever may not read the directory is told so at once. */
+        r = vault_writer_new(&b->vault, b->passphrase->bytes, b->passphrase->size, VAULT_LOG_N, write_file, b);
+        if (r < 0)
+                return fail_writing(b, r);
 
         if (!head || json_set_string(head, "format", BACKUP_FORMAT) < 0 ||
                 json_set_uint(head, "version", BACKUP_VERSION) < 0 ||
@@ -218,11 +224,10 @@ static ExitCode put_all(Backup *b) {
 }
 
 /* Beside the file that is wanted, and then to its name: nobody finds half of one there. */
-static ExitCode to_file(Backup *b, const Passphrase *passphrase) {
+static ExitCode to_file(Backup *b) {
         _cleanup_free_ char *temporary = NULL;
         _cleanup_close_ int fd = -EBADF;
         ExitCode code;
-        int r;
 
         if (asprintf(&temporary, "%s.XXXXXX", b->path) < 0) {
                 temporary = NULL;
@@ -231,8 +236,7 @@ static ExitCode to_file(Backup *b, const Passphrase *passphrase) {
         fd = b->fd = mkostemp(temporary, O_CLOEXEC);
         if (fd < 0)
                 return ctl_error(b->ctl, CTL_FAILED, "%s: %s", b->path, strerror(errno));
-        r = vault_writer_new(&b->vault, passphrase->bytes, passphrase->size, VAULT_LOG_N, write_file, b);
-        code = r == 0 ? put_all(b) : fail_writing(b, r);
+        code = put_all(b);
         tell_progress(b, true);
         b->vault = vault_writer_free(b->vault);
         if (code == CTL_DONE && fsync(fd) < 0)
@@ -246,12 +250,12 @@ static ExitCode to_file(Backup *b, const Passphrase *passphrase) {
 
 static ExitCode run(Ctl *ctl, const Verb *verb, const Args *args) {
         _cleanup_(passphrase_done) Passphrase passphrase = {};
-        Backup b = { .ctl = ctl, .path = args->positional[0], .fd = -EBADF };
+        Backup b = { .ctl = ctl, .path = args->positional[0], .fd = -EBADF, .passphrase = &passphrase };
         ExitCode code;
 
         code = passphrase_get(ctl, args_get(args, "passphrase-file"), true, &passphrase);
         if (code == CTL_DONE)
-                code = to_file(&b, &passphrase);
+                code = to_file(&b);
         if (code != CTL_DONE)
                 return code;
         if (ctl->json)
