@@ -432,6 +432,7 @@ static void look_changes(const AuditFacts *facts, AuditFinding *f) {
         show_event(facts, f, "software-changed");
         if (!event(facts, "software-changed"))
                 lack(f, "%s", _("no entry that is kept here tells of installed software"));
+        show_event(facts, f, "admin-command");
 }
 
 static void look_evidence(const AuditFacts *facts, AuditFinding *f) {

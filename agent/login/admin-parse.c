@@ -451,7 +451,7 @@ int admin_parse_pkexec(const char *message, size_t size, AdminCommand *ret) {
         if (!take_until(&at, end, said, &user) || !take_until(&at, end, "] [TTY=", &target) ||
                 !take_until(&at, end, "] [CWD=", &tty) || !take_until(&at, end, "] [COMMAND=", &cwd))
                 return -ENOMSG;
-        if (!account_valid(c.user) || !account_valid(c.target) || at == end)
+        if (!account_valid(c.user) || !account_valid(c.target) || end - at <= 1)
                 return -ENOMSG;
         sink_add(&words, at, (size_t)(end - at) - 1);
         command_finish(&words);

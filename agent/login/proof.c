@@ -12,6 +12,7 @@ static void proof_free(Proof *p) {
         free(p->target);
         free(p->person);
         free(p->name);
+        free(p->session);
         free(p);
 }
 
@@ -111,4 +112,36 @@ int proof_set_person(Proof *p, const char *person, const char *name) {
 
 int proof_set_target(Proof *p, const char *target) {
         return replace(&p->target, target);
+}
+
+int proof_set_agent(Proof *p, uid_t uid, const Peer *peer) {
+        int r = replace(&p->session, peer->session);
+
+        if (r < 0)
+                return r;
+        p->by_agent = true;
+        p->uid = uid;
+        p->remote = peer->remote;
+        return 0;
+}
+
+/* What a user's manager runs is in no session; that it is not remote was seen by its user's sessions (peer.c). */
+static bool same_session(const Proof *p, const Peer *peer) {
+        if (p->remote || peer->remote)
+                return false;
+        return !p->session || !peer->session || strcmp(p->session, peer->session) == 0;
+}
+
+Proof *proof_take_from_agent(ProofList *l, const char *service, const Peer *peer, uid_t uid, uint64_t now) {
+        drop_old(l, now);
+        for (Proof *p = l->first; p; p = p->next) {
+                if (!p->by_agent || p->uid != uid || strcmp(p->service, service) != 0 || !same_session(p, peer) ||
+                        peer->process.start > p->process.start || now - p->at_usec > PROOF_AGENT_USEC)
+                        continue;
+                p->by_agent = false;
+                p->process = peer->process;
+                p->parent = peer_parent(peer);
+                return p;
+        }
+        return NULL;
 }

@@ -33,6 +33,10 @@ typedef struct Proof {
         char credentials[80]; /* uuids of the cards and keys among them, separated by blanks */
         ProcessId process, parent;
         uint64_t at_usec; /* CLOCK_BOOTTIME */
+        bool by_agent;    /* made by a user's authentication agent, for a program that waits elsewhere */
+        uid_t uid;        /* then: whose agent, and where it runs */
+        char *session;
+        bool remote;
         struct Proof *next;
 } Proof;
 
@@ -44,6 +48,18 @@ void proof_list_done(ProofList *l);
 
 /* The proof that a call by `peer` to `service` can stand on, or NULL. */
 Proof *proof_find(ProofList *l, const char *service, const Peer *peer, uint64_t now_boottime_usec);
+/* How long after the agent's proof the program that waited for it goes on. */
+#define PROOF_AGENT_USEC (10 * UINT64_C(1000000))
+
+/* polkit's graphical agent asks for the password in a process of its own (polkit-agent-helper-1), which nothing relates
+ * to the program that polkit then lets go on (pkexec). What ties them: the agent is that of the user who called the
+ * program, in the same session of logind where both are in one, neither of them from another machine; the program was
+ * there before the agent's process was, as one that waits is; it goes on right after; and one proof serves one program.
+ * `uid`: who called it. The proof is of `peer` from then on. NULL: there is none. */
+Proof *proof_take_from_agent(
+        ProofList *l, const char *service, const Peer *peer, uid_t uid, uint64_t now_boottime_usec);
+/* Marks a proof as made by the agent of a user. */
+int proof_set_agent(Proof *p, uid_t uid, const Peer *peer);
 /* A new proof in place of what the same process had for the service. Strings are copied; NULL when out of memory. */
 Proof *proof_add(ProofList *l, const char *service, const char *account, const Peer *peer, uint64_t now_boottime_usec);
 /* Sets who sits there, and whom the account stage let through. Copies. */

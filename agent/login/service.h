@@ -21,6 +21,8 @@ typedef struct Service {
         bool any_caller;    /* a caller other than root may ask, about itself only */
         bool patient;       /* prompts may stay open: a greeter waits for people */
         bool hides_errors;  /* its greeter writes a text of its own over an error message, but not over information */
+        bool by_agent;      /* factors may be given to an agent of the user, in a process that is not related to the one
+                               which goes on; see proof_take_from_agent() */
         bool tells_command; /* writes into the system log which command it runs; see admin-log.h */
         bool changes_password; /* can have a password that is due changed before it goes on */
         bool batch;            /* reads answers from a list: who typed them is not there to be asked again */

@@ -16,6 +16,10 @@
 #define SETTLE_USEC (5 * USEC_PER_SEC)
 #define RETRY_USEC  (60 * USEC_PER_SEC)
 
+#define HISTORY_FILE "/var/log/apt/history.log"
+#define META_LOOKED  "software-looked" /* when it was looked last, in seconds */
+#define SLACK_SEC    60u               /* apt's clock is read before dpkg's work, and has seconds only */
+
 #define PACKAGES_MAX 65536u
 #define RECORDED_MAX 200u /* changes in one transaction; the rest follows */
 
@@ -35,6 +39,9 @@ struct Software {
         sd_event_source *listener, *timer;
         Helper *helper;
         PackageList list;
+        char *history;
+        char *claims;       /* as the helper tells them; NULL: none */
+        uint64_t began_sec; /* when this look began */
 };
 
 static void list_done(PackageList *l) {
@@ -69,10 +76,13 @@ static int list_add(PackageList *l, const char *name, size_t name_size, const ch
         return 0;
 }
 
+/* One that is to run sooner is not put off: what is written on and on is looked at nevertheless. */
 static void arm(Software *s, uint64_t usec) {
         int enabled = SD_EVENT_OFF;
+        uint64_t at = 0;
 
-        if (sd_event_source_get_enabled(s->timer, &enabled) >= 0 && enabled != SD_EVENT_OFF)
+        if (sd_event_source_get_enabled(s->timer, &enabled) >= 0 && enabled != SD_EVENT_OFF &&
+                sd_event_source_get_time(s->timer, &at) >= 0 && at <= clock_usec(CLOCK_BOOTTIME) + usec)
                 return;
         if (sd_event_source_set_time_relative(s->timer, usec) >= 0)
                 (void)sd_event_source_set_enabled(s->timer, SD_EVENT_ONESHOT);
@@ -82,6 +92,24 @@ static void arm(Software *s, uint64_t usec) {
 
 static int by_name(const void *a, const void *b) {
         return strcmp(((const Package *)a)->name, ((const Package *)b)->name);
+}
+
+/* What apt claims about who asked for a change of the package: the newest claim that names it. */
+static void set_claim(const Software *s, Event *e, const char *package) {
+        size_t n = strcspn(package, ":"), claim_size = 0;
+        const char *claim = NULL;
+
+        for (const char *line = s->claims; line && *line; line += strcspn(line, "\n"), line += *line == '\n') {
+                size_t size = strcspn(line, "\n");
+
+                if (*line == '+') {
+                        claim = line + 1;
+                        claim_size = size - 1;
+                } else if (claim && size == n && memcmp(line, package, n) == 0) {
+                        event_setf(e, FIELD_REQUESTED_BY, "%.*s", (int)claim_size, claim);
+                        return;
+                }
+        }
 }
 
 static int append_change(Software *s, const char *name, const char *before, const char *after) {
@@ -95,6 +123,7 @@ static int append_change(Software *s, const char *name, const char *before, cons
         event_set(e, FIELD_BEFORE, before);
         event_set(e, FIELD_AFTER, after);
         event_set(e, FIELD_RESULT, !before ? "installed" : !after ? "removed" : "changed");
+        set_claim(s, e, name);
         return trail_append(s->c.trail, e);
 }
 
@@ -165,6 +194,14 @@ static int write_changes(Software *s, const PackageList *was, unsigned *ret_n) {
         return r;
 }
 
+/* What ended before this look is not claimed for what changes after it. */
+static int note_looked(Software *s) {
+        char text[24];
+
+        (void)snprintf(text, sizeof(text), "%llu", (unsigned long long)s->began_sec);
+        return registry_meta_set(s->c.registry, META_LOOKED, text);
+}
+
 static int compare(Software *s) {
         _cleanup_(list_done) PackageList was = {};
         unsigned n = 0;
@@ -180,6 +217,8 @@ static int compare(Software *s) {
         if (r != 0)
                 return r;
         r = write_changes(s, &was, &n);
+        if (r == 0 && n < RECORDED_MAX)
+                r = note_looked(s);
         if (r == 0)
                 r = registry_commit(s->c.registry);
         if (r != 0) {
@@ -232,6 +271,35 @@ static int take_page(Software *s, const char *text, uint64_t *ret_next) {
 
 static int ask(Software *s, uint64_t skip);
 
+static void on_claims(int r, const char *reply, size_t size, void *userdata) {
+        Software *s = userdata;
+
+        s->helper = NULL;
+        /* No history, or one that cannot be read, claims nothing. */
+        if (r == 0 && !memchr(reply, '\0', size))
+                s->claims = strndup(reply, size);
+        r = compare(s);
+        list_done(&s->list);
+        free(s->claims);
+        s->claims = NULL;
+        if (r != 0)
+                arm(s, RETRY_USEC);
+}
+
+static int ask_claims(Software *s) {
+        _cleanup_free_ char *request = NULL, *looked = NULL;
+        uint64_t since = s->began_sec;
+
+        if (registry_meta_get(s->c.registry, META_LOOKED, &looked) == 0)
+                (void)parse_uint64(looked, 0, INT64_MAX, &since);
+        since = since > SLACK_SEC ? since - SLACK_SEC : 0;
+        if (since > UINT32_MAX || asprintf(&request, "@%llu\n%s", (unsigned long long)since, s->history) < 0) {
+                request = NULL;
+                return -ENOMEM;
+        }
+        return helper_ask(s->c.helpers, request, strlen(request), on_claims, s, &s->helper);
+}
+
 static void on_page(int r, const char *reply, size_t size, void *userdata) {
         _cleanup_free_ char *text = NULL;
         Software *s = userdata;
@@ -244,8 +312,8 @@ static void on_page(int r, const char *reply, size_t size, void *userdata) {
         } else
                 r = -EIO;
         if (r == 0)
-                r = next > 0 ? ask(s, next) : compare(s);
-        if (r == 0 && next > 0)
+                r = next > 0 ? ask(s, next) : ask_claims(s);
+        if (r == 0)
                 return;
         list_done(&s->list);
         if (r != 0)
@@ -269,6 +337,9 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata) {
         if (s->helper)
                 s->helper = helper_cancel(s->helper);
         list_done(&s->list);
+        free(s->claims);
+        s->claims = NULL;
+        s->began_sec = clock_usec(CLOCK_REALTIME) / USEC_PER_SEC;
         if (ask(s, 0) < 0)
                 arm(s, RETRY_USEC);
         return 0;
@@ -290,7 +361,8 @@ int software_new(Software **ret, const SoftwareContext *context) {
                 return -ENOMEM;
         s->c = *context;
         s->path = io_prefix(context->root, STATUS_FILE);
-        if (!s->path)
+        s->history = io_prefix(context->root, HISTORY_FILE);
+        if (!s->path || !s->history)
                 return -ENOMEM;
         r = sd_event_add_time_relative(
                 context->event, &s->timer, CLOCK_BOOTTIME, SETTLE_USEC, USEC_PER_SEC, on_timer, s);
@@ -313,6 +385,8 @@ Software *software_free(Software *s) {
                 helper_cancel(s->helper);
         list_done(&s->list);
         free(s->path);
+        free(s->history);
+        free(s->claims);
         free(s);
         return NULL;
 }

@@ -9,8 +9,17 @@ static bool same(const char *a, const char *b) {
         return a && b && strcmp(a, b) == 0;
 }
 
+static bool is_pkexec(const Transaction *t) {
+        return t->peer.exe && strcmp(t->peer.exe, "/usr/bin/pkexec") == 0;
+}
+
 static Proof *find_proof(const Transaction *t) {
-        return proof_find(&t->context->proofs, t->service_name, &t->peer, clock_usec(CLOCK_BOOTTIME));
+        uint64_t now = clock_usec(CLOCK_BOOTTIME);
+        Proof *p = proof_find(&t->context->proofs, t->service_name, &t->peer, now);
+
+        if (p || !t->service || !t->service->by_agent || !is_pkexec(t))
+                return p;
+        return proof_take_from_agent(&t->context->proofs, t->service_name, &t->peer, t->actor_uid, now);
 }
 
 /* Whose factors were verified must be who acts now: the user, or for su (the target's password) and sudo (the actor's)
@@ -80,8 +89,6 @@ static int record_granted(Transaction *t, Event *e, const Verdict *v, uint64_t n
 /* Who is let through here writes next about what is run: sudo into the system log, and pkexec, which has no session
  * that is worth a row, says so right after its session. */
 static void hint_account(Transaction *t) {
-        static const char pkexec[] = "/usr/bin/pkexec";
-        bool is_pkexec = t->peer.exe && strcmp(t->peer.exe, pkexec) == 0;
         const Session s = {
                 .account = t->actor,
                 .person = t->person,
@@ -92,8 +99,8 @@ static void hint_account(Transaction *t) {
                 .process = t->peer.process,
         };
 
-        if (t->actor && t->service && t->service->tells_command && (!t->service->self_is_proof || is_pkexec))
-                admin_log_hint(t->context->admin_log, &s, is_pkexec);
+        if (t->actor && t->service && t->service->tells_command && (!t->service->self_is_proof || is_pkexec(t)))
+                admin_log_hint(t->context->admin_log, &s, is_pkexec(t));
 }
 
 void account_start(Transaction *t) {

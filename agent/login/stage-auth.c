@@ -194,6 +194,10 @@ static void grant(Transaction *t, const FactsData *d, const Verdict *v) {
                 return transaction_finish(t, RESULT_SYSTEM_ERR);
         p->factors = t->factors;
         factors_credentials(t, p->credentials, sizeof(p->credentials));
+        if (t->service && t->service->by_agent && proof_set_agent(p, t->actor_uid, &t->peer) < 0) {
+                proof_remove(&t->context->proofs, p);
+                return transaction_finish(t, RESULT_SYSTEM_ERR);
+        }
         if (t->person && proof_set_person(p, t->person, t->name) < 0) {
                 proof_remove(&t->context->proofs, p);
                 return transaction_finish(t, RESULT_SYSTEM_ERR);

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-from rig import HANAKO, PASSWORD, TARO, UID, has_other_users, rig_main, wait_for
+from rig import HANAKO, MADOGUCHI, PASSWORD, SETUP, TARO, UID, has_other_users, rig_main, wait_for
 from test_ctl import Office
 
 REMOTE = "/usr/lib/systemd/systemd-journal-remote"
@@ -34,14 +34,14 @@ def ran(*argv, user=HANAKO, command="/usr/bin/id", **fields):
 class Host(Office):
     """A terminal with a journal of the host."""
 
-    def __init__(self, **options):
+    def __init__(self, setup=SETUP):
         self.now = time.time_ns() // 1000
         self.pid = 70000
-        super().__init__(start=False, **options)
+        super().__init__(start=False)
         os.makedirs(self.path("var/log/journal/" + MACHINE), mode=0o755)
         self.log("the journal begins", identifier="systemd")
         self.start_agent()
-        self.bus_call("Setup", "s", json.dumps(options.get("setup") or __import__("rig").SETUP))
+        self.bus_call("Setup", "s", json.dumps(setup))
         wait_for("the reader", lambda: self.sql("SELECT 1 FROM meta WHERE name = 'admin-cursor'"), 20)
 
     def log(self, *messages, identifier="sudo", uid=0, pid=None, name="system", **fields):
@@ -59,11 +59,11 @@ class Host(Office):
         subprocess.run([REMOTE, "-o", path, "-"], input=text, check=True, capture_output=True)
         os.chmod(path, 0o644)
 
-    def commands(self, count=1, **filters):
+    def commands(self, count=1, seconds=30, **filters):
         def look():
             found = self.trail(event="admin-command", **filters)
             return found if len(found) >= count else None
-        return wait_for("%d commands in the trail" % count, look, 30)
+        return wait_for("%d commands in the trail" % count, look, seconds)
 
     def reader(self):
         """The process that reads the journal."""
@@ -177,6 +177,75 @@ def test_an_administrator_in_a_shell_of_root_is_named():
         rig.log(ran(user="root"), _AUDIT_LOGINUID=UID[TARO])
         e = rig.commands()[0]
         assert (e["KEISHI_ACCOUNT"], e.get("KEISHI_PERSON"), e.get("KEISHI_NAME")) == ("root", "100002", "鈴木太郎"), e
+
+
+def sudo(rig, user=HANAKO, answers=None):
+    """A sudo that has gone through PAM, and stays; stands for sudo itself, which would write and then run the command."""
+    p = subprocess.Popen(rig.drive_command("sudo", user, "auth", "account", "user=root", "open", "wait", "close", answers=answers or [PASSWORD[user]], u=user), env=rig.environment(),
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    wait_for("its session", lambda: rig.trail(event="session-opened", peer_pid=str(p.pid)))
+    return p
+
+
+def test_a_command_that_pam_let_through_and_the_log_does_not_tell_is_recorded_as_such():
+    with Host() as rig:
+        told, silent = sudo(rig), sudo(rig)
+        rig.log(ran("told"), pid=told.pid)
+        told_entry = rig.commands(result="accepted")[0]
+        missing = rig.commands(seconds=60, result="not-logged")[0]
+        opened = {e["KEISHI_PEER_PID"]: e for e in rig.trail(event="session-opened")}
+        assert {k: missing.get("KEISHI_" + k) for k in ("ACCOUNT", "PERSON", "TARGET", "SERVICE", "PEER_PID", "SESSION")} == {
+            "ACCOUNT": HANAKO, "PERSON": "100001", "TARGET": "root", "SERVICE": "sudo", "PEER_PID": str(silent.pid), "SESSION": opened[str(silent.pid)]["KEISHI_SESSION"]}, missing
+        assert told_entry["KEISHI_SESSION"] == opened[str(told.pid)]["KEISHI_SESSION"], told_entry
+        for p in (told, silent):
+            p.communicate(timeout=30)
+        assert len(rig.trail(event="admin-command", result="not-logged")) == 1
+
+
+def test_the_person_behind_a_shared_id_is_named():
+    with Host(dict(SETUP, designations=[{"scope": "会計", "subject": "user:" + MADOGUCHI, "services": "@console @admin"}])) as rig:
+        p = sudo(rig, MADOGUCHI, [PASSWORD[MADOGUCHI], "100001"])
+        rig.log(ran(user=MADOGUCHI), pid=p.pid)
+        e = rig.commands(result="accepted")[0]
+        assert (e["KEISHI_ACCOUNT"], e["KEISHI_PERSON"], e["KEISHI_NAME"]) == (MADOGUCHI, "100001", "山田花子"), e
+        p.communicate(timeout=30)
+
+
+GOOD = "Defaults log_format=json\nroot ALL=(ALL:ALL) ALL\n@includedir %s\n"
+
+
+class Sudoers(Office):
+    """A terminal whose sudo writes what is done with it; cvtsudoers is sudo's own."""
+
+    def __init__(self):
+        super().__init__(start=False)
+        os.makedirs(self.path("etc/sudoers.d"), 0o750)
+        self.write("etc/sudoers", GOOD % self.path("etc/sudoers.d"), 0o440)
+        self.start_agent()
+        wait_for("the first look", lambda: self.administrators()["sudo"] == "logs", 20)
+
+    def administrators(self):
+        return json.loads(self.bus_call("Status")[0])["administrators"]
+
+    def told(self, count):
+        return wait_for("%d entries" % count, lambda: len(found := self.trail(event="admin-log", reason="sudoers")) >= count and found, 30)
+
+
+def test_sudoers_that_keeps_sudo_from_writing_is_told_once_and_shown_wherever_it_stands():
+    with Sudoers() as rig:
+        rig.write("etc/sudoers.d/zz", "Defaults:taro !log_allowed\nDefaults!/bin/sh !syslog\nDefaults log_format=sudo\n", 0o440)
+        e = rig.told(1)[0]
+        assert e["KEISHI_RESULT"] == "off" and "taro" in e["KEISHI_DETAIL"] and "!syslog for" in e["KEISHI_DETAIL"] and "log_format=sudo" in e["KEISHI_DETAIL"], e
+        assert "!log_allowed" in rig.ctl("root", "status").stdout
+        assert rig.administrators()["sudo"] == "does-not-log"
+        rig.stop_agent()
+        rig.start_agent()
+        assert rig.administrators()["sudo"] == "does-not-log"
+        os.unlink(rig.path("etc/sudoers.d/zz"))
+        assert [e["KEISHI_RESULT"] for e in rig.told(2)] == ["off", "on"]
+        assert rig.administrators()["sudo"] == "logs"
+        rig.write("etc/sudoers.d/broken", "Defaults = = nonsense (\n", 0o440)
+        assert "cannot be read" in rig.told(3)[2]["KEISHI_DETAIL"]
 
 
 def main():

@@ -87,6 +87,62 @@ static void the_caller_s_language_is_used_the_site_s_otherwise_and_english_on_a_
         assert_int_equal(text_language(NULL, NULL, NULL), LANGUAGE_EN);
 }
 
+/* polkit's agent: its process is not related to the program that goes on. */
+static Peer program(uint64_t start, const char *session, bool remote) {
+        return (Peer){ .process = { .pid = 70001, .start = start }, .session = (char *)session, .remote = remote };
+}
+
+static Proof *agent_proof(ProofList *list, const char *session, bool remote) {
+        Peer agent = { .process = { .pid = 70000, .start = 500 }, .session = (char *)session, .remote = remote };
+        Proof *p = proof_add(list, "polkit-1", "hanako", &agent, 1000);
+
+        assert_non_null(p);
+        assert_int_equal(proof_set_agent(p, 2001, &agent), 0);
+        return p;
+}
+
+static void an_agents_proof_serves_one_program_of_its_user_that_waited(void **state) {
+        Peer waited = program(400, "3", false), later = program(501, "3", false), again = program(300, "3", false);
+        ProofList list = {};
+        Proof *p = agent_proof(&list, "3", false);
+
+        assert_null(proof_find(&list, "polkit-1", &waited, 2000));
+        assert_null(proof_take_from_agent(&list, "polkit-1", &waited, 2002, 2000)); /* somebody else's */
+        assert_null(proof_take_from_agent(&list, "sudo", &waited, 2001, 2000));
+        assert_null(proof_take_from_agent(&list, "polkit-1", &later, 2001, 2000));
+        assert_ptr_equal(proof_take_from_agent(&list, "polkit-1", &waited, 2001, 2000), p);
+        assert_null(proof_take_from_agent(&list, "polkit-1", &again, 2001, 2000));
+        /* Its next stage finds it as its own. */
+        assert_ptr_equal(proof_find(&list, "polkit-1", &waited, 3000), p);
+        proof_list_done(&list);
+}
+
+static void an_agents_proof_serves_its_own_session_here_and_now(void **state) {
+        Peer other = program(400, "4", false), remote = program(400, NULL, true), manager = program(400, NULL, false);
+        ProofList list = {};
+        Proof *p = agent_proof(&list, "3", false);
+
+        assert_null(proof_take_from_agent(&list, "polkit-1", &other, 2001, 2000));
+        assert_null(proof_take_from_agent(&list, "polkit-1", &remote, 2001, 2000));
+        assert_null(proof_take_from_agent(&list, "polkit-1", &manager, 2001, 1001 + PROOF_AGENT_USEC));
+        /* What a user's manager runs is in no session. */
+        assert_ptr_equal(proof_take_from_agent(&list, "polkit-1", &manager, 2001, 1000 + PROOF_AGENT_USEC), p);
+        proof_list_done(&list);
+
+        (void)agent_proof(&list, NULL, true);
+        assert_null(proof_take_from_agent(&list, "polkit-1", &manager, 2001, 2000));
+        proof_list_done(&list);
+}
+
+static void a_proof_that_no_agent_made_serves_nobody_elsewhere(void **state) {
+        Peer peer = { .process = { .pid = 70000, .start = 500 } }, waited = program(400, NULL, false);
+        ProofList list = {};
+
+        assert_non_null(proof_add(&list, "polkit-1", "hanako", &peer, 1000));
+        assert_null(proof_take_from_agent(&list, "polkit-1", &waited, 0, 2000));
+        proof_list_done(&list);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(a_proof_serves_the_same_process_and_service_only),
@@ -94,6 +150,9 @@ int main(void) {
                 cmocka_unit_test(a_new_proof_takes_the_place_of_the_old_one),
                 cmocka_unit_test(a_proof_ends_after_its_lifetime),
                 cmocka_unit_test(the_caller_s_language_is_used_the_site_s_otherwise_and_english_on_a_text_console),
+                cmocka_unit_test(an_agents_proof_serves_one_program_of_its_user_that_waited),
+                cmocka_unit_test(an_agents_proof_serves_its_own_session_here_and_now),
+                cmocka_unit_test(a_proof_that_no_agent_made_serves_nobody_elsewhere),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);
