@@ -32,7 +32,7 @@ def test_files_of_excel_are_taken_and_given_and_a_killed_import_leaves_nothing(t
 
     terminal.put(RULE.encode(), "/etc/polkit-1/rules.d/00-test.rules")
     kanri = "setpriv --reuid kanri --regid kanri --init-groups "
-    terminal.wait_for(lambda: terminal.ssh(kanri + "keishictl --no-ask-password user list").rc == 0, "polkit to have read the rule", 30)
+    terminal.wait_for(lambda: terminal.ssh(kanri + "keishictl user list --no-ask-password").rc == 0, "polkit to have read the rule", 30)
     written = terminal.run(kanri + "keishictl export user --encoding utf-8")
     check("\"'=cmd|" in written or ",'=cmd|" in written, "a formula is exported alive")
     # Half of a file, and then nothing more: until it is killed the import waits for the rest.
