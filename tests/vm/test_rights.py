@@ -22,7 +22,7 @@ def test_a_restriction_ends_all_that_a_user_has_open_and_nothing_of_others(termi
     terminal.run("install -m 0755 /dev/stdin /usr/local/bin/stubborn", input=f"#!/bin/sh\n{STUBBORN}\n")
     terminal.type_keys("setsid stubborn >/dev/null 2>&1 </dev/null & exec stubborn\n")
     terminal.run("systemd-run --quiet --collect --uid=hanako --unit=witness-job stubborn")
-    terminal.run("cd /tmp && echo \\"trap '' TERM; sleep 4242\\" | setpriv --reuid hanako --regid hanako --init-groups at now")
+    terminal.run("cd /tmp && setpriv --reuid hanako --regid hanako --init-groups at now", input="trap '' TERM; sleep 4242\n")
     terminal.wait_for(lambda: terminal.ssh("pgrep -c -u hanako stubborn").out.strip() not in ("", "0", "1", "2") and
                       terminal.ssh("pgrep -u hanako -f 'sleep 4242'").rc == 0, "three stubborn jobs, and that of at", 60)
 
