@@ -97,9 +97,9 @@ static uint32_t last_change(const char *user) {
         uint32_t day = 0;
 
         for (struct spwd *sp; f && (sp = fgetspent(f));)
-                if (strcmp(sp->sp_namp, user) == 0 && sp->sp_pwdp[0] != '\0' && !strchr("*!x", sp->sp_pwdp[0]) &&
-                        sp->sp_lstchg > 0 && sp->sp_lstchg < UINT32_MAX)
-                        day = (uint32_t)sp->sp_lstchg;
+                if (strcmp(sp->sp_namp, user) == 0 && sp->sp_pwdp[0] != '\0' && !strchr("*!x", sp->sp_pwdp[0]))
+                        day = sp->sp_lstchg > 0 && sp->sp_lstchg < UINT32_MAX ? (uint32_t)sp->sp_lstchg
+                                                                              : PASSWORD_DAY_UNKNOWN;
         return day;
 }
 

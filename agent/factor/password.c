@@ -34,10 +34,20 @@ PasswordResult password_reply(int r, const char *reply, size_t size) {
         return PASSWORD_UNAVAILABLE;
 }
 
-uint32_t password_reply_day(const char *reply, size_t size) {
-        uint32_t day = 0;
+static uint32_t reply_day(const char *reply, size_t size) {
+        uint32_t day = PASSWORD_DAY_UNKNOWN;
 
         if (size == PASSWORD_REPLY_MAX)
                 memcpy(&day, reply + 1, sizeof(day));
         return day;
+}
+
+uint32_t password_reply_day(const char *reply, size_t size) {
+        uint32_t day = reply_day(reply, size);
+
+        return day == PASSWORD_DAY_UNKNOWN ? 0 : day;
+}
+
+bool password_reply_elsewhere(const char *reply, size_t size) {
+        return reply_day(reply, size) == 0;
 }

@@ -14,8 +14,10 @@ typedef enum PasswordResult {
         PASSWORD_UNAVAILABLE, /* the service or its directory did not answer, or is not configured */
 } PasswordResult;
 
-/* A reply: a PasswordResult, and for PASSWORD_RIGHT a day. */
-#define PASSWORD_REPLY_MAX (1 + sizeof(uint32_t))
+/* A reply: a PasswordResult, and for PASSWORD_RIGHT a day: 0 when this terminal does not keep the account's password.
+ */
+#define PASSWORD_DAY_UNKNOWN UINT32_MAX /* it is kept here, and shadow(5) has no day */
+#define PASSWORD_REPLY_MAX   (1 + sizeof(uint32_t))
 
 #define PASSWORD_SERVICE "keishi-password"
 
@@ -26,3 +28,5 @@ ssize_t password_request(
 PasswordResult password_reply(int r, const char *reply, size_t size);
 /* When a right password was last changed: days since 1970-01-01, 0 when that is not known (no local account). */
 uint32_t password_reply_day(const char *reply, size_t size);
+/* Whether a right password is kept elsewhere, by a directory. */
+bool password_reply_elsewhere(const char *reply, size_t size);

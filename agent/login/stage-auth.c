@@ -252,6 +252,7 @@ static void on_password(int r, const char *reply, size_t size, void *userdata) {
                 if (!t->user_nss)
                         return wrong(t);
                 t->shadow_day = password_reply_day(reply, size);
+                t->elsewhere = password_reply_elsewhere(reply, size);
                 if (t->stage == STAGE_PASSWORD_PRELIM) {
                         t->factors |= FACTOR_PASSWORD;
                         return password_verified(t);

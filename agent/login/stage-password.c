@@ -230,6 +230,12 @@ void password_verified(Transaction *t) {
                 return transaction_unusable(t);
         }
         t->charged = false;
+        /* Whether what comes after us in the stack can write it there is not known here. */
+        if (t->elsewhere)
+                transaction_send_text(t, MESSAGE_INFORM,
+                        text_in(t->language, N_("A directory keeps this password. If it cannot be changed from here, "
+                                                "change it there "
+                                                "or ask your system manager.")));
         prelim_done(t);
 }
 

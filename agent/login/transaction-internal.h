@@ -96,6 +96,7 @@ struct Transaction {
         Secret password;     /* as typed; of a change, the new one */
         Secret current;      /* of a change: the current one, where the module knows it */
         uint32_t shadow_day; /* when the password was changed, of a local account; 0: not known */
+        bool elsewhere;      /* a directory keeps the password */
         PasswordAgeNote password_note;
         unsigned tries; /* new passwords that were refused */
 

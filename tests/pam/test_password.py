@@ -23,6 +23,20 @@ def test_a_person_changes_their_own_password_and_it_is_recorded_once_it_is_writt
         assert rig.sql("SELECT source FROM passwords") == [(2,)]
 
 
+def test_a_password_that_a_directory_keeps_is_told_to_be_changed_there():
+    """A keishi-password that says so stands for a directory."""
+    text = "info: A directory keeps this password. If it cannot be changed from here, change it there or ask your system manager."
+    with PasswordRig() as rig:
+        assert text not in rig.change(PASSWORD[JIRO], GOOD, GOOD, user=JIRO)
+    with PasswordRig(helpers={"keishi-password": "import socket\nsocket.socket(fileno=3).send(bytes((1, 0, 0, 0, 0)))\n"}) as rig:
+        with open("/etc/shadow") as f:
+            others = [line for line in f if not line.startswith(HANAKO + ":")]
+        with open("/etc/shadow", "w") as f:
+            f.writelines(others)
+        lines = rig.change(PASSWORD[HANAKO], GOOD, GOOD)
+        assert text in lines and lines[-1] != "password=0", lines
+
+
 def test_each_rule_refuses_with_a_reason_of_its_own():
     with PasswordRig() as rig:
         refused(rig, HANAKO, PASSWORD[HANAKO], ("too-short", "Kx9-mmv"), ("few-classes", "kxwmmvqzwzpn"), ("easy", "Password123"))
