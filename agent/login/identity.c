@@ -158,21 +158,23 @@ static void bound_parse(const char *text, Bound *ret) {
                 ret->usec = json_object_get_uint64(usec);
 }
 
+/* Digits only, so no JSON library is needed; json-c makes half of a text when memory runs out, and does not say so. */
 static int bound_write(Identity *i, const Bound *b) {
-        _cleanup_json_ json_object *o = json_object_new_object(), *hardware = json_object_new_object();
-        char key[KEY_TEXT_SIZE];
-        const char *text;
+        char key[KEY_TEXT_SIZE], text[1024];
+        size_t n;
 
         key_to_text(b->key, key);
-        if (!o || !hardware || json_set_string(o, "machine", b->machine.id) < 0 || json_set_string(o, "key", key) < 0 ||
-                json_set_uint(o, "bound_usec", b->usec) < 0)
-                return -ENOMEM;
-        for (HardwareItem n = 0; n < _HARDWARE_MAX; n++)
-                if (*b->machine.hardware[n] &&
-                        json_set_string(hardware, hardware_item_to_string(n), b->machine.hardware[n]) < 0)
-                        return -ENOMEM;
-        if (json_set(o, "hardware", TAKE_PTR(hardware)) < 0 || !(text = json_text(o)))
-                return -ENOMEM;
+        n = (size_t)snprintf(text, sizeof(text),
+                "{\"machine\":\"%s\",\"key\":\"%s\",\"bound_usec\":%" PRIu64 ",\"hardware\":{", b->machine.id, key,
+                b->usec);
+        for (unsigned h = 0, first = 1; h < _HARDWARE_MAX; h++) {
+                if (!*b->machine.hardware[h])
+                        continue;
+                n += (size_t)snprintf(text + n, sizeof(text) - n, "%s\"%s\":\"%s\"", first ? "" : ",",
+                        hardware_item_to_string((HardwareItem)h), b->machine.hardware[h]);
+                first = 0;
+        }
+        (void)snprintf(text + n, sizeof(text) - n, "}}");
         return registry_meta_set(i->registry, META_IDENTITY, text);
 }
 
