@@ -406,7 +406,8 @@ int relay_call(pam_handle_t *pamh, Stage stage, int flags, const char *root, boo
 
         *ret_heard = r.heard;
         close(r.fd);
-        explicit_bzero(&b, sizeof(b));
+        if (stage == STAGE_PASSWORD_UPDATE)
+                explicit_bzero(&b, sizeof(b)); /* BEGIN held the current password */
         wipe(r.password);
         wipe(r.current);
         return result;

@@ -343,6 +343,10 @@ int helper_ask_more(HelperPool *p, const HelperQuestion *q, Helper **ret) {
         return 0;
 }
 
+bool helper_pool_busy(const HelperPool *p) {
+        return p->n_running > 0 || p->queue;
+}
+
 int helper_ask(HelperPool *p, const void *request, size_t size, helper_fn fn, void *userdata, Helper **ret) {
         return helper_ask_more(
                 p, &(HelperQuestion){ .request = request, .size = size, .fn = fn, .userdata = userdata }, ret);

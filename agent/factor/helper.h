@@ -32,6 +32,9 @@ int helper_pool_new(HelperPool **ret, sd_event *event, const char *path, unsigne
 HelperPool *helper_pool_free(HelperPool *p);
 DEFINE_CLEANUP(HelperPool *, helper_pool_free)
 
+/* Whether any of its helpers runs or waits to run. */
+bool helper_pool_busy(const HelperPool *p);
+
 /* Asks. The request is copied, and wiped once sent. `fn` is called exactly once from the loop, unless cancelled. */
 int helper_ask(HelperPool *p, const void *request, size_t size, helper_fn fn, void *userdata, Helper **ret);
 

@@ -12,7 +12,10 @@
 #define REQUEST_MAX 4096u
 
 /* Fingerprints of used passwords that may wait to be taken; those of further ones are taken at another login. */
-#define SEEN_MAX 8u
+#define SEEN_MAX 16u
+/* They wait while others log in: at half past eight that is what the processors are for. */
+#define SEEN_PAUSE_USEC (1 * USEC_PER_SEC)
+#define SEEN_TRIES_MAX  120u
 /* Changes that may wait to be settled; further ones are settled at the next login. */
 #define SETTLE_MAX 64u
 
@@ -229,10 +232,16 @@ static void on_seen_fingerprint(int r, const char *reply, size_t size, void *use
         job_free(j);
 }
 
-static int on_idle(sd_event_source *s, void *userdata) {
+static int on_quiet(sd_event_source *s, uint64_t usec, void *userdata) {
         Job *j = userdata;
         int r;
 
+        if (helper_pool_busy(j->passwords->c.password) && ++j->tries < SEEN_TRIES_MAX) {
+                if (sd_event_source_set_time_relative(s, SEEN_PAUSE_USEC) < 0 ||
+                        sd_event_source_set_enabled(s, SD_EVENT_ONESHOT) < 0)
+                        job_free(j);
+                return 0;
+        }
         r = ask_fingerprint(j->passwords, j->passwords->c.background, &j->password, on_seen_fingerprint, j, &j->helper);
         secret_done(&j->password);
         if (r != 0)
@@ -251,8 +260,8 @@ void passwords_seen(Passwords *p, const char *user, const char *account, const S
         j = job_new(p, user, account, password, NULL);
         if (!j)
                 return;
-        if (sd_event_add_defer(p->c.event, &j->source, on_idle, j) < 0 ||
-                sd_event_source_set_priority(j->source, SD_EVENT_PRIORITY_IDLE) < 0)
+        if (sd_event_add_time_relative(
+                    p->c.event, &j->source, CLOCK_MONOTONIC, SEEN_PAUSE_USEC, SEEN_PAUSE_USEC / 10, on_quiet, j) < 0)
                 job_free(j);
 }
 

@@ -54,8 +54,8 @@ int passwords_ask_quality(Passwords *p, const char *account, const Secret *curre
  * REGISTRY_E_UNUSABLE too: -EIO), or a negative errno. The secret is made at the first use. */
 int passwords_ask_fingerprint(Passwords *p, const Secret *password, helper_fn fn, void *userdata, Helper **ret);
 
-/* A password was right for the account whose row of users is `user`: its fingerprint is taken once the loop has nothing
- * else to do. Best effort: nothing happens while too many wait. */
+/* A password was right for the account whose row of users is `user`: its fingerprint is taken a moment later, when
+ * nobody logs in. Best effort: nothing happens while too many wait. */
 void passwords_seen(Passwords *p, const char *user, const char *account, const Secret *password);
 /* A new password was accepted, and is pending: finds out whether it was written. `user` NULL: not registered. `changed`
  * is the entry to record then; it is taken. */

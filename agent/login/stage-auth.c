@@ -124,7 +124,7 @@ static void wrong(Transaction *t) {
         bool changes = t->stage == STAGE_PASSWORD_PRELIM;
         unsigned max = t->context->config->attempts_max;
 
-        secret_done(&t->password);
+        secret_done(&t->typed->password);
         auth_wrong(t, "wrong-password",
                 changes ? N_("The current password is wrong. Attempts left: %u.")
                         : N_("The user name or the password is wrong. Attempts left: %u."),
@@ -284,9 +284,11 @@ void auth_password(Transaction *t, const Message *m) {
         ssize_t n;
         int r;
 
-        _Static_assert(KEISHI_TEXT_MAX <= sizeof(t->password.bytes), "what the parser lets through fits");
-        t->password.size = m->size[ITEM_TEXT];
-        memcpy(t->password.bytes, m->text[ITEM_TEXT], t->password.size);
+        _Static_assert(KEISHI_TEXT_MAX <= sizeof(t->typed->password.bytes), "what the parser lets through fits");
+        if (transaction_need_typed(t) < 0)
+                return transaction_finish(t, RESULT_SYSTEM_ERR);
+        t->typed->password.size = m->size[ITEM_TEXT];
+        memcpy(t->typed->password.bytes, m->text[ITEM_TEXT], t->typed->password.size);
         t->answered_usec = clock_usec(CLOCK_BOOTTIME);
 
         /* Durably, before it is tried (law 4). */
@@ -294,10 +296,10 @@ void auth_password(Transaction *t, const Message *m) {
                 return;
 
         t->state = STATE_VERIFY;
-        if (t->password.size == 0 || !t->user_usable)
+        if (t->typed->password.size == 0 || !t->user_usable)
                 return wrong(t);
 
-        n = write_request(t, request, sizeof(request), &t->password);
+        n = write_request(t, request, sizeof(request), &t->typed->password);
         r = n < 0 ? (int)n : helper_ask(t->context->password, request, (size_t)n, on_password, t, &t->helper);
         explicit_bzero(request, sizeof(request));
         if (r < 0) {

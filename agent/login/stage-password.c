@@ -128,8 +128,8 @@ void password_used(Transaction *t, Proof *p) {
                                            "first.")));
         } else if (t->service && t->service->changes_password && note->warn)
                 say_count(t, N_("Days until your password has to be changed: %u."), note->days);
-        if (note->fingerprint && t->context->passwords)
-                passwords_seen(t->context->passwords, note->user, t->user, &t->password);
+        if (note->fingerprint && t->typed && t->context->passwords)
+                passwords_seen(t->context->passwords, note->user, t->user, &t->typed->password);
 }
 
 const char *password_due_to_string(PasswordDue due) {
@@ -280,13 +280,13 @@ static void record_refused(Transaction *t, const char *reason, const char *resul
 }
 
 static void ask_new(Transaction *t) {
-        secret_done(&t->password);
+        secret_done(&t->typed->password);
         transaction_prompt(t, STATE_NEW, PROMPT_NEW_PASSWORD, N_("New password: "));
 }
 
 /* Another try, or the end of it. */
 static void try_again(Transaction *t, const char *text) {
-        secret_done(&t->password);
+        secret_done(&t->typed->password);
         if (++t->tries >= (t->service && t->service->batch ? 1 : TRIES_MAX))
                 return transaction_fail_later(t, RESULT_AUTHTOK_ERR, text, 0);
         transaction_retry_later(t, text, ask_new);
@@ -297,7 +297,7 @@ static void fail_check(Transaction *t, int r) {
         bool secret = r == PASSWORDS_E_SECRET;
 
         record_refused(t, secret ? "secret-lost" : "check-unavailable", "failed");
-        secret_done(&t->password);
+        secret_done(&t->typed->password);
         transaction_fail_later(t, RESULT_AUTHTOK_ERR,
                 secret ? N_("Passwords cannot be changed: the secret by which they are compared is lost or damaged. "
                             "Tell your system manager.")
@@ -333,7 +333,7 @@ static int look_for_person(Transaction *t, PasswordFault *ret) {
                 r = registry_birth(registry, t->user, &birth);
         if (r != 0 && r != REGISTRY_E_NOT_FOUND)
                 return r;
-        *ret = password_is_personal(t->password.bytes, t->password.size,
+        *ret = password_is_personal(t->typed->password.bytes, t->typed->password.size,
                        &(Personal){ .account = t->user, .person = user.person, .name = user.name, .birth = birth })
                        ? PASSWORD_FAULT_PERSONAL
                        : PASSWORD_FAULT_NONE;
@@ -362,15 +362,15 @@ static void judge(Transaction *t) {
         int r;
 
         t->state = STATE_CHECK;
-        fault = password_look(
-                t->password.bytes, t->password.size, config->password_min_length, config->password_min_classes);
-        if (fault == PASSWORD_FAULT_NONE && t->password.size == t->current.size &&
-                CRYPTO_memcmp(t->password.bytes, t->current.bytes, t->current.size) == 0)
+        fault = password_look(t->typed->password.bytes, t->typed->password.size, config->password_min_length,
+                config->password_min_classes);
+        if (fault == PASSWORD_FAULT_NONE && t->typed->password.size == t->typed->current.size &&
+                CRYPTO_memcmp(t->typed->password.bytes, t->typed->current.bytes, t->typed->current.size) == 0)
                 fault = PASSWORD_FAULT_SAME;
         if (is_refused(t, fault))
                 return try_again(t, fault_text(fault));
-        r = t->context->passwords ? passwords_ask_quality(t->context->passwords, t->user, &t->current, &t->password,
-                                            on_quality, t, &t->helper)
+        r = t->context->passwords ? passwords_ask_quality(t->context->passwords, t->user, &t->typed->current,
+                                            &t->typed->password, on_quality, t, &t->helper)
                                   : -EIO;
         if (r < 0)
                 fail_check(t, r);
@@ -411,7 +411,7 @@ static void accept(Transaction *t, const Fingerprint *fingerprint) {
         t->charged = false;
         trail_kick(t->context->trail);
 
-        passwords_settle(t->context->passwords, user, t->user, &t->password, fingerprint, TAKE_PTR(changed));
+        passwords_settle(t->context->passwords, user, t->user, &t->typed->password, fingerprint, TAKE_PTR(changed));
         p = transaction_proof(t);
         if (p && strcmp(p->account, t->user) == 0)
                 p->due = PASSWORD_NOT_DUE;
@@ -485,7 +485,7 @@ static void compare(Transaction *t) {
                         return auth_fail_locked(t);
                 t->charged = true;
         }
-        r = passwords_ask_fingerprint(t->context->passwords, &t->password, on_fingerprint, t, &t->helper);
+        r = passwords_ask_fingerprint(t->context->passwords, &t->typed->password, on_fingerprint, t, &t->helper);
         if (r != 0) {
                 (void)take_back(t);
                 fail_check(t, r);
@@ -516,7 +516,7 @@ void password_update_start(Transaction *t) {
         Verdict v;
         Proof *p;
 
-        if (!key || prepare_origin(t) < 0)
+        if (!key || prepare_origin(t) < 0 || transaction_need_typed(t) < 0)
                 return transaction_finish(t, RESULT_SYSTEM_ERR);
         p = proof_find(&t->context->proofs, key, &t->peer, clock_usec(CLOCK_BOOTTIME));
         if (!p || !p->account || strcmp(p->account, t->user) != 0) {
@@ -536,16 +536,16 @@ void password_answer(Transaction *t, const Message *m) {
         t->answered_usec = clock_usec(CLOCK_BOOTTIME);
         t->attempt.delay_usec = 0;
         if (!again) {
-                t->password.size = m->size[ITEM_TEXT];
-                memcpy(t->password.bytes, m->text[ITEM_TEXT], t->password.size);
-                if (t->password.size == 0) {
+                t->typed->password.size = m->size[ITEM_TEXT];
+                memcpy(t->typed->password.bytes, m->text[ITEM_TEXT], t->typed->password.size);
+                if (t->typed->password.size == 0) {
                         record_refused(t, password_fault_to_string(PASSWORD_FAULT_EMPTY), "refused");
                         return try_again(t, fault_text(PASSWORD_FAULT_EMPTY));
                 }
                 return transaction_prompt(t, STATE_NEW_AGAIN, PROMPT_NEW_AGAIN, N_("Retype new password: "));
         }
-        if (t->password.size != m->size[ITEM_TEXT] ||
-                CRYPTO_memcmp(t->password.bytes, m->text[ITEM_TEXT], t->password.size) != 0)
+        if (t->typed->password.size != m->size[ITEM_TEXT] ||
+                CRYPTO_memcmp(t->typed->password.bytes, m->text[ITEM_TEXT], t->typed->password.size) != 0)
                 return try_again(t, N_("The two passwords are not the same."));
         judge(t);
 }

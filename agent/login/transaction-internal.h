@@ -52,6 +52,12 @@ typedef struct UsedCredential {
 
 typedef struct CardStep CardStep;
 
+/* What people typed; apart, because most calls have none of it. */
+typedef struct Typed {
+        Secret password; /* of a change, the new one */
+        Secret current;  /* of a change: the current one, where the module knows it */
+} Typed;
+
 struct Transaction {
         LoginContext *context;
         transaction_fn on_end;
@@ -93,8 +99,7 @@ struct Transaction {
         UsedCredential used[2];
         size_t n_used;
 
-        Secret password;     /* as typed; of a change, the new one */
-        Secret current;      /* of a change: the current one, where the module knows it */
+        Typed *typed;        /* NULL until something is */
         uint32_t shadow_day; /* when the password was changed, of a local account; 0: not known */
         bool elsewhere;      /* a directory keeps the password */
         PasswordAgeNote password_note;
@@ -121,6 +126,8 @@ void transaction_tell(Transaction *t, MessageType type, const char *text, unsign
 int transaction_wait(Transaction *t, State state, uint64_t usec);
 /* Sends RESULT and ends. */
 void transaction_finish(Transaction *t, Result result);
+/* Makes room in `typed`. -ENOMEM. */
+int transaction_need_typed(Transaction *t);
 /* Shows `text` (marked; may hold one %u for `count`) and finishes with the result, once the delay that failures are
  * given is over. */
 void transaction_fail_later(Transaction *t, Result result, const char *text, unsigned count);

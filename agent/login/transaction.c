@@ -107,6 +107,12 @@ void transaction_prompt_count(Transaction *t, State next, PromptStyle style, con
                 end(t);
 }
 
+int transaction_need_typed(Transaction *t) {
+        if (!t->typed)
+                t->typed = calloc(1, sizeof(*t->typed));
+        return t->typed ? 0 : -ENOMEM;
+}
+
 void transaction_finish(Transaction *t, Result result) {
         MessageBuilder b;
 
@@ -344,8 +350,10 @@ static int take_begin(Transaction *t, const Message *m) {
         if (r < 0)
                 return r;
         if (m->text[ITEM_OLD_TOKEN]) {
-                t->current.size = m->size[ITEM_OLD_TOKEN];
-                memcpy(t->current.bytes, m->text[ITEM_OLD_TOKEN], t->current.size);
+                if (transaction_need_typed(t) < 0)
+                        return -ENOMEM;
+                t->typed->current.size = m->size[ITEM_OLD_TOKEN];
+                memcpy(t->typed->current.bytes, m->text[ITEM_OLD_TOKEN], t->typed->current.size);
         }
 
         /* polkit's helper names no terminal, but has one. */
@@ -516,8 +524,9 @@ Transaction *transaction_free(Transaction *t) {
         free(t->person);
         free(t->name);
         free(t->password_note.user);
-        secret_done(&t->password);
-        secret_done(&t->current);
+        if (t->typed)
+                explicit_bzero(t->typed, sizeof(*t->typed));
+        free(t->typed);
         free(t);
         return NULL;
 }
