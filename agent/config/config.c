@@ -15,12 +15,9 @@
 
 #include "config/key.h"
 #include "util/clock.h"
-#include "util/text.h"
+#include "util/ini-line.h"
 
 #define FILE_MAX 65536u
-
-/* inih cuts lines at 200 bytes, line end and zero included, and reads the rest as a line of its own. */
-#define LINE_MAX_BYTES 197u
 
 const char *role_to_string(Role r) {
         static const char *const names[_ROLE_MAX] = {
@@ -116,13 +113,11 @@ _printf_(3, 4) static int fail(Source *s, int r, const char *format, ...) {
         return s->r;
 }
 
-/* ---- lines: what inih would take in another way than people mean it is refused before ---- */
+/* ---- lines ---- */
 
 static int check_section(Source *s, const char *line, size_t size) {
         char name[32] = "";
 
-        if (line[size - 1] != ']')
-                return fail(s, -EINVAL, "a section is [Name], alone on its line");
         if (size - 2 < sizeof(name))
                 memcpy(name, line + 1, size - 2);
         if (!config_section_exists(name))
@@ -131,56 +126,30 @@ static int check_section(Source *s, const char *line, size_t size) {
 }
 
 static int check_line(Source *s, const char *line, size_t size) {
-        if (size > LINE_MAX_BYTES)
-                return fail(s, -EINVAL, "the line is longer than %u bytes", LINE_MAX_BYTES);
-        if (!utf8_valid(line, size))
-                return fail(s, -EINVAL, "the line is not UTF-8");
-        for (size_t i = 0, n; i < size; i += n) {
-                uint32_t c;
+        const char *why;
 
-                n = utf8_decode(line + i, size - i, &c);
-                if (c != '\t' && !code_point_is_plain(c))
-                        return fail(s, -EINVAL, "the line has a control character");
-        }
-
-        while (size > 0 && (line[size - 1] == ' ' || line[size - 1] == '\t'))
-                size--;
-        if (size == 0 || line[0] == '#' || line[0] == ';')
-                return 0;
-        if (line[0] == ' ' || line[0] == '\t')
-                return fail(s, -EINVAL, "the line is indented; a value ends with its line");
-        if (line[0] == '[')
+        switch (ini_line_look(line, &size, ";#", &why)) {
+        case INI_LINE_WRONG:
+                return fail(s, -EINVAL, "%s", why);
+        case INI_LINE_SECTION:
                 return check_section(s, line, size);
-        if (!memchr(line, '=', size))
-                return fail(s, -EINVAL, "neither [Section], Key=value nor a # comment");
-        if (memchr(line, ':', (size_t)((const char *)memchr(line, '=', size) - line)))
-                return fail(s, -EINVAL, "a key is separated from its value by =, not by :");
-        if (memchr(line, ';', size) || memchr(line, '#', size))
-                return fail(s, -EINVAL, "a comment has a line of its own");
-        return 0;
+        default:
+                return 0;
+        }
 }
 
 /* fgets() for inih, one whole line a time. */
 static char *read_line(char *buffer, int room, void *stream) {
         Source *s = stream;
-        size_t size;
 
         if (s->r < 0 || !*s->at)
                 return NULL;
         s->line++;
-        size = strcspn(s->at, "\n");
-        if (check_line(s, s->at, size) < 0)
+        if (check_line(s, s->at, strcspn(s->at, "\n")) < 0)
                 return NULL;
-        if (size + 2 > (size_t)room) {
+        buffer = ini_line_give(buffer, (size_t)room, &s->at);
+        if (!buffer)
                 fail(s, -EINVAL, "the line is longer than the parser can take");
-                return NULL;
-        }
-        memcpy(buffer, s->at, size);
-        buffer[size] = '\n';
-        buffer[size + 1] = '\0';
-        s->at += size;
-        if (*s->at)
-                s->at++;
         return buffer;
 }
 

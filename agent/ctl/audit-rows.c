@@ -213,7 +213,9 @@ static void look_life_cycle(const AuditFacts *facts, AuditFinding *f) {
         need_enforced(facts, f);
         need_stacks(facts, f);
         show(f, _("%" PRIu64 " users are marked as retired"), counted(facts, "retired"));
-        show_event(facts, f, "directory-changed");
+        show_event(facts, f, "user-hired");
+        show_event(facts, f, "user-transferred");
+        show_event(facts, f, "user-retired");
         show_event(facts, f, "session-ended");
 }
 
@@ -229,6 +231,7 @@ static void look_scopes(const AuditFacts *facts, AuditFinding *f) {
                 lack(f, _("%" PRIu64 " designations have no review date"), counted(facts, "review_missing"));
         if (counted(facts, "review_overdue") > 0)
                 lack(f, _("the review of %" PRIu64 " designations is overdue"), counted(facts, "review_overdue"));
+        show_event(facts, f, "access-reviewed");
 }
 
 static void look_restriction(const AuditFacts *facts, AuditFinding *f) {
@@ -422,7 +425,9 @@ static void look_changes(const AuditFacts *facts, AuditFinding *f) {
         if (!json_boolean(member(facts->agent, "policy"), "recorded"))
                 fail(f, "%s", _("the configuration in use is not the one recorded last"));
         show_event(facts, f, "directory-changed");
+        show_event(facts, f, "directory-imported");
         show_event(facts, f, "policy-loaded");
+        show_event(facts, f, "hardened");
         show_event(facts, f, "pam-stack");
         if (hash)
                 show(f, _("PAM stacks SHA-256 %s"), hash);

@@ -6,6 +6,7 @@
 
 #include "ctl/setup.h"
 #include "registry/noun.h"
+#include "util/ini-line.h"
 #include "util/io.h"
 #include "util/json.h"
 #include "util/text.h"
@@ -15,8 +16,7 @@
  * letter. */
 
 #define SOURCE_MAX (256u * 1024u)
-/* inih cuts lines at 200 bytes, line end and zero included, and section names at 50. */
-#define LINE_BYTES_MAX    197u
+/* inih cuts section names at 50 bytes. */
 #define SECTION_BYTES_MAX 49u
 #define SECTIONS_MAX      1024u
 
@@ -123,7 +123,7 @@ static int begin_section(Source *s, const char *name) {
 static int check_section(Source *s, const char *line, size_t size) {
         char name[SECTION_BYTES_MAX + 1];
 
-        if (size < 3 || line[size - 1] != ']')
+        if (size < 3)
                 return fail(s, -EINVAL, "a section is [Name], alone on its line");
         if (size - 2 > SECTION_BYTES_MAX)
                 return fail(s, -EINVAL, "a section's name has at most %u bytes", SECTION_BYTES_MAX);
@@ -134,59 +134,29 @@ static int check_section(Source *s, const char *line, size_t size) {
         return begin_section(s, name);
 }
 
-/* Refuses what inih would take in another way than people mean it. */
-static int check_line(Source *s, const char *line, size_t size) {
-        const char *equals;
-
-        if (size > LINE_BYTES_MAX)
-                return fail(s, -EINVAL, "the line is longer than %u bytes", LINE_BYTES_MAX);
-        for (size_t i = 0, n; i < size; i += n) {
-                uint32_t c;
-
-                n = utf8_decode(line + i, size - i, &c);
-                if (n == 0)
-                        return fail(s, -EINVAL, "the line is not UTF-8");
-                if (c != '\t' && !code_point_is_plain(c))
-                        return fail(s, -EINVAL, "the line has a control character");
-        }
-        while (size > 0 && (line[size - 1] == ' ' || line[size - 1] == '\t'))
-                size--;
-        if (size == 0 || line[0] == '#' || line[0] == ';')
-                return 0;
-        if (line[0] == ' ' || line[0] == '\t')
-                return fail(s, -EINVAL, "the line is indented; a value ends with its line");
-        if (line[0] == '[')
-                return check_section(s, line, size);
-        equals = memchr(line, '=', size);
-        if (!equals)
-                return fail(s, -EINVAL, "neither [Section], Key=value nor a # comment");
-        if (memchr(line, ':', (size_t)(equals - line)))
-                return fail(s, -EINVAL, "a key is separated from its value by =, not by :");
-        if (memchr(line, ';', size))
-                return fail(s, -EINVAL, "a comment has a line of its own");
-        return 0;
-}
-
 static char *read_line(char *buffer, int room, void *stream) {
         Source *s = stream;
+        const char *why;
         size_t size;
 
         if (s->r < 0 || !*s->at)
                 return NULL;
         s->line++;
         size = strcspn(s->at, "\n");
-        if (check_line(s, s->at, size) < 0)
+        switch (ini_line_look(s->at, &size, ";", &why)) {
+        case INI_LINE_WRONG:
+                fail(s, -EINVAL, "%s", why);
                 return NULL;
-        if (size + 2 > (size_t)room) {
-                fail(s, -EINVAL, "the line is longer than the parser can take");
-                return NULL;
+        case INI_LINE_SECTION:
+                if (check_section(s, s->at, size) < 0)
+                        return NULL;
+                break;
+        default:
+                break;
         }
-        memcpy(buffer, s->at, size);
-        buffer[size] = '\n';
-        buffer[size + 1] = '\0';
-        s->at += size;
-        if (*s->at)
-                s->at++;
+        buffer = ini_line_give(buffer, (size_t)room, &s->at);
+        if (!buffer)
+                fail(s, -EINVAL, "the line is longer than the parser can take");
         return buffer;
 }
 
