@@ -162,7 +162,10 @@ class Pcscd:
         self.start()
 
     def start(self):
-        self.process = subprocess.Popen(["/usr/sbin/pcscd", "--foreground", "--critical", "--config", self.dir + "/conf"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        command = ["/usr/sbin/pcscd", "--foreground", "--critical", "--config", self.dir + "/conf"]
+        if b"polkit" in subprocess.run(["/usr/sbin/pcscd", "--version"], stdout=subprocess.PIPE, check=True).stdout:
+            command.append("--disable-polkit")  # there is no polkit here; Debian 12's pcscd has none at all
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         end = time.monotonic() + 10
         while not os.path.exists("/run/pcscd/pcscd.comm"):
             assert time.monotonic() < end and self.process.poll() is None, "pcscd does not start"

@@ -9,9 +9,10 @@
 #include "factor/card.h"
 #include "fuzz.h"
 
-#define COMMAND_MAX   261u  /* ISO 7816-3: head, Lc, 255 bytes, Le */
-#define EXCHANGES_MAX 2000u /* certificates of both applications in the smallest pieces that are taken, and the rest   \
-                             */
+/* ISO 7816-3: head, Lc, 255 bytes, Le. */
+#define COMMAND_MAX 261u
+/* Certificates of both applications in the smallest pieces that are taken, and the rest. */
+#define EXCHANGES_MAX 2000u
 
 #define MODE_SIGN 0x01u
 #define MODE_JPKI 0x02u
