@@ -17,20 +17,16 @@
 
 #define WORDS_MAX 24
 
-static Bytes bytes_of(const char *word) {
-        size_t n = strlen(word) / 2;
-        unsigned char *b = malloc(n + 1);
+/* In the place of its digits. */
+static Bytes bytes_of(char *word) {
+        size_t n = strcmp(word, "-") == 0 ? 0 : strlen(word) / 2;
 
-        if (!b)
-                abort();
-        if (strcmp(word, "-") == 0)
-                n = 0;
         for (size_t i = 0; i < n; i++) {
                 char digits[3] = { word[2 * i], word[2 * i + 1], 0 };
 
-                b[i] = (unsigned char)strtoul(digits, NULL, 16);
+                word[i] = (char)strtoul(digits, NULL, 16);
         }
-        return (Bytes){ b, n };
+        return (Bytes){ (unsigned char *)word, n };
 }
 
 static void make(char **w, int n) {

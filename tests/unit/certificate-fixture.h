@@ -19,13 +19,22 @@
 #define NOW INT64_C(1800000000) /* 2027-01-15 */
 #define DAY INT64_C(86400)
 
+/* For leak detection: what is kept is reachable. */
+static inline void *keep(void *p) {
+        static void *kept[8192];
+        static size_t n;
+
+        assert_non_null(p);
+        assert_true(n < sizeof(kept) / sizeof(kept[0]));
+        return kept[n++] = p;
+}
+
 static inline EVP_PKEY *make_key(const char *kind, size_t bits) {
         EVP_PKEY *k = strcmp(kind, "RSA") == 0       ? EVP_PKEY_Q_keygen(NULL, NULL, kind, bits)
                       : strcmp(kind, "ED25519") == 0 ? EVP_PKEY_Q_keygen(NULL, NULL, kind)
                                                      : EVP_PKEY_Q_keygen(NULL, NULL, "EC", kind);
 
-        assert_non_null(k);
-        return k;
+        return keep(k);
 }
 
 static inline Bytes spki_of(EVP_PKEY *k) {
@@ -33,7 +42,7 @@ static inline Bytes spki_of(EVP_PKEY *k) {
         int n = i2d_PUBKEY(k, &der);
 
         assert_true(n > 0);
-        return (Bytes){ der, (size_t)n };
+        return (Bytes){ keep(der), (size_t)n };
 }
 
 typedef struct CertificateSpec {
@@ -91,7 +100,7 @@ static inline X509 *make_certificate(const CertificateSpec *s) {
                             : s->md                                          ? s->md
                                                                              : EVP_sha256()) > 0);
         X509_NAME_free(name);
-        return x;
+        return keep(x);
 }
 
 static inline Bytes der_of(X509 *x) {
@@ -99,7 +108,7 @@ static inline Bytes der_of(X509 *x) {
         int n = i2d_X509(x, &der);
 
         assert_true(n > 0);
-        return (Bytes){ der, (size_t)n };
+        return (Bytes){ keep(der), (size_t)n };
 }
 
 static inline Bytes make_crl(X509 *issuer, EVP_PKEY *key, uint64_t revoked, int64_t from, int64_t to) {
@@ -129,7 +138,7 @@ static inline Bytes make_crl(X509 *issuer, EVP_PKEY *key, uint64_t revoked, int6
         X509_CRL_free(c);
         ASN1_TIME_free(t);
         assert_true(n > 0);
-        return (Bytes){ der, (size_t)n };
+        return (Bytes){ keep(der), (size_t)n };
 }
 
 /* Over a message; Ed25519 by itself, the others with SHA-256. */
@@ -144,7 +153,7 @@ static inline Bytes sign_message(EVP_PKEY *k, Bytes message) {
         signature = OPENSSL_malloc(size);
         assert_int_equal(EVP_DigestSign(c, signature, &size, message.at, message.size), 1);
         EVP_MD_CTX_free(c);
-        return (Bytes){ signature, size };
+        return (Bytes){ keep(signature), size };
 }
 
 /* Over a SHA-256 digest, as a card does it. */
@@ -159,5 +168,5 @@ static inline Bytes sign_digest(EVP_PKEY *k, const unsigned char digest[32]) {
         signature = OPENSSL_malloc(size);
         assert_int_equal(EVP_PKEY_sign(c, signature, &size, digest, 32), 1);
         EVP_PKEY_CTX_free(c);
-        return (Bytes){ signature, size };
+        return (Bytes){ keep(signature), size };
 }

@@ -91,7 +91,6 @@ static void keys_of_other_kinds_are_refused(void **state) {
 
                 assert_int_equal(card_signature_verify(spki_of(k), digest, s), CARD_E_KEY_TYPE);
                 assert_int_equal(card_facts_read(&f, card_certificate(k, NULL)), CARD_E_KEY_TYPE);
-                EVP_PKEY_free(k);
         }
 }
 
@@ -201,7 +200,6 @@ static void a_certificate_longer_than_20_kib_is_malformed(void **state) {
         X509_EXTENSION_free(e);
         ASN1_OBJECT_free(oid);
         ASN1_OCTET_STRING_free(value);
-        X509_free(x);
         free(long_name);
 }
 
