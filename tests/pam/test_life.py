@@ -124,6 +124,8 @@ def test_a_copied_disk_refuses_all_staff_until_it_is_enrolled(o):
     o.stop_agent()
     start(o)
     assert identity(o)["state"] == "right" and gets_in(o)
+    o.polkit_says("yes")
+    assert {e["event"] for e in map(json.loads, o.done(KANRI, "trail", "list", "--epoch", i["epoch"], "--json").splitlines())} >= {"identity-mismatch", "login-refused"}
     unique = {(e.get("KEISHI_TERMINAL_UUID"), e.get("KEISHI_EPOCH"), e["KEISHI_SEQ"]) for e in o.trail()}
     assert len(unique) == len(o.trail())
 

@@ -21,7 +21,7 @@ static const EntryHead head = {
         .realtime_usec = 1700000000000000,
         .boottime_usec = 42,
         .boot_id = BOOT_ID,
-        .terminal = { "T02", "uuid-2", "総務課" },
+        .terminal = { "T02", "uuid-2", "総務課", "2-00112233aabbccdd" },
 };
 
 static Event *new_event(EventKind kind) {
@@ -57,6 +57,7 @@ static void test_an_entry_has_its_fields_in_the_one_order(void **state) {
                                        "KEISHI_TERMINAL=T02\n"
                                        "KEISHI_TERMINAL_UUID=uuid-2\n"
                                        "KEISHI_TERMINAL_UNIT=総務課\n"
+                                       "KEISHI_EPOCH=2-00112233aabbccdd\n"
                                        "KEISHI_ACCOUNT=hanako\n"
                                        "KEISHI_UID=1001\n"
                                        "KEISHI_SERVICE=login\n"
@@ -95,9 +96,24 @@ static void test_what_is_written_is_read_back(void **state) {
                 assert_int_equal(entry.boottime_usec, 42);
                 assert_text(&entry.boot_id, BOOT_ID);
                 assert_text(&entry.terminal[TERMINAL_FIELD_UNIT], "総務課");
+                assert_text(&entry.terminal[TERMINAL_FIELD_EPOCH], "2-00112233aabbccdd");
                 for (EventField f = 0; f < _FIELD_MAX; f++)
                         assert_text(&entry.fields[f], event_get(e, f));
         }
+}
+
+static void test_an_entry_from_before_there_were_epochs_is_read(void **state) {
+        _cleanup_(event_free_p) Event *e = new_event(EVENT_AGENT_STARTED);
+        _cleanup_free_ char *data = NULL;
+        EntryHead old = head;
+        size_t size = 0;
+        Entry entry;
+
+        old.terminal[TERMINAL_FIELD_EPOCH] = NULL;
+        data = write_entry(&old, e, &size);
+        assert_null(memmem(data, size, "KEISHI_EPOCH", 12));
+        assert_int_equal(entry_parse(data, size, &entry), 0);
+        assert_null(entry.terminal[TERMINAL_FIELD_EPOCH].text);
 }
 
 static void assert_escaped(const char *hostile, const char *safe) {
@@ -269,6 +285,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_an_entry_has_its_fields_in_the_one_order),
                 cmocka_unit_test(test_what_is_written_is_read_back),
+                cmocka_unit_test(test_an_entry_from_before_there_were_epochs_is_read),
                 cmocka_unit_test(test_hostile_text_cannot_make_another_line_or_field),
                 cmocka_unit_test(test_64_kib_of_text_are_cut_to_the_cap_of_the_field),
                 cmocka_unit_test(test_a_later_value_replaces_an_earlier_one),
