@@ -415,6 +415,7 @@ static int start_bus(Keishid *k) {
                 .registry = k->registry,
                 .trail = k->trail,
                 .lookup = k->lookup,
+                .card = k->card,
                 .config = k->config,
                 .root = k->options.root,
                 .drift = k->drift,

@@ -39,6 +39,7 @@ static const struct {
         { "class", N_("the class or the external line of the terminal forbids this business") },
         { "second-login", N_("the person has a session open on this terminal already") },
         { "drift", N_("the configuration of the terminal changed, and nobody has accepted it yet") },
+        { "credential", N_("the card or key that was used is stopped") },
         { "factors", N_("the factors that were verified are not those that the terminal asks for by now") },
 };
 

@@ -48,7 +48,7 @@ struct Verb {
 
 extern const Verb setup_verbs[], status_verbs[], audit_verbs[], check_verbs[], row_verbs[], staff_verbs[],
         access_verbs[], attempt_verbs[], trail_verbs[], clock_verbs[], import_verbs[], export_verbs[], drift_verbs[],
-        life_verbs[], backup_verbs[], restore_verbs[];
+        life_verbs[], backup_verbs[], restore_verbs[], credential_verbs[];
 
 /* Says on stderr what went wrong ("keishictl: TEXT", with --json {"error":NAME,"message":TEXT}) and returns `code`. The
  * name goes with the code, unless given. */

@@ -23,6 +23,7 @@ static const Verb *const tables[] = {
         clock_verbs,
         drift_verbs,
         life_verbs,
+        credential_verbs,
         attempt_verbs,
         trail_verbs,
 };

@@ -27,6 +27,7 @@ typedef struct Authorization Authorization;
 #define ACTION_TRAIL         "org.keishi1.read-trail"
 #define ACTION_CONFIRM_CLOCK "org.keishi1.confirm-clock"
 #define ACTION_ACCEPT_DRIFT  "org.keishi1.accept-drift"
+#define ACTION_CREDENTIAL    "org.keishi1.credential"
 
 /* A role that the caller holds for a unit by a row of deputies (代理), from date to date. */
 typedef struct Deputy {

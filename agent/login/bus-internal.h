@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include "factor/factor-wire.h"
+#include "factor/public-key.h"
 #include "login/authorize.h"
 #include "login/bus.h"
 #include "login/resolve.h"
@@ -22,6 +24,16 @@ typedef struct Refused {
         uint64_t since_usec; /* CLOCK_BOOTTIME; 0: free */
 } Refused;
 
+/* A card that was read for somebody who may register it. */
+#define LOOKED_MAX 8u
+typedef struct LookedCard {
+        uid_t uid;
+        uint64_t at_usec; /* CLOCK_BOOTTIME; 0: free */
+        CardApplication application;
+        unsigned char spki[PUBLIC_KEY_MAX];
+        size_t size;
+} LookedCard;
+
 struct Bus {
         BusContext c;
         char *address;
@@ -41,6 +53,8 @@ struct Bus {
         struct ExportReader *exports;
         struct BackupReader *backup; /* restore-bus.c */
         struct RestoreRun *restore;
+        struct Look *looks; /* credential-bus.c */
+        LookedCard looked[LOOKED_MAX];
 
         Refused refused[REFUSED_UIDS];
 
@@ -92,6 +106,9 @@ int staff_bus_retire(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int unit_bus_rename(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int access_bus_review(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int access_bus_reviewed(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int credential_bus_look(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int credential_bus_register_card(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int credential_bus_act(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int export_bus_rows(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int import_bus_begin(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int import_bus_rows(sd_bus_message *m, void *userdata, sd_bus_error *error);
@@ -137,3 +154,4 @@ void restore_bus_done(Bus *b);
 void restore_bus_start(Bus *b);
 /* Whether rows of an import are staged or being applied. */
 bool import_bus_under_way(const Bus *b);
+void credential_bus_done(Bus *b);

@@ -162,6 +162,12 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_METHOD_WITH_ARGS(
                 "RestoreAbort", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, restore_bus_abort, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_SIGNAL_WITH_ARGS("ImportProgress", SD_BUS_ARGS("t", done, "t", total), 0),
+        SD_BUS_METHOD_WITH_ARGS(
+                "CardLook", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", found), credential_bus_look, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("CardRegister", SD_BUS_ARGS("s", document), SD_BUS_RESULT("s", row),
+                credential_bus_register_card, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("CredentialAct", SD_BUS_ARGS("s", act, "s", kind, "s", whom, "s", reason),
+                SD_BUS_RESULT("s", row), credential_bus_act, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Check", SD_BUS_ARGS("s", request), SD_BUS_RESULT("s", verdict), check_bus_check,
                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("CheckAll", SD_BUS_ARGS("s", requests), SD_BUS_RESULT("s", verdicts),
@@ -199,6 +205,7 @@ static void disconnect_bus(Bus *b) {
         b->ready = false;
         authorize_drop_all(b);
         resolve_drop_all(b);
+        credential_bus_done(b);
         trail_bus_done(b);
         access_bus_done(b);
         export_bus_done(b);
@@ -307,6 +314,7 @@ Bus *bus_free(Bus *b) {
                 return NULL;
         disconnect_bus(b);
         import_bus_done(b);
+        credential_bus_done(b);
         b->retry = sd_event_source_unref(b->retry);
         sd_event_unref(b->c.event);
         free(b->address);

@@ -7,6 +7,7 @@
 #include <systemd/sd-event.h>
 
 #include "config/config.h"
+#include "factor/helper.h"
 #include "factor/lookup.h"
 #include "login/admin-log.h"
 #include "login/drift.h"
@@ -27,6 +28,7 @@ typedef struct BusContext {
         Registry *registry;
         Trail *trail;
         Lookup *lookup;
+        HelperPool *card; /* keishi-factor */
         const Config *config;
         const char *root; /* prefix of files; NULL: none */
         Drift *drift;

@@ -49,6 +49,8 @@ const char *reason_text(Reason r) {
         case REASON_SECOND_LOGIN:
                 return N_(
                         "You have a session open on this terminal already. End it first, or ask your system manager.");
+        case REASON_CREDENTIAL:
+                return N_("Your card or key was stopped. Ask the duty officer or the head of your unit.");
         case REASON_FACTORS:
                 return N_("This terminal asks for other proofs of who you are by now. Log in again.");
         case REASON_CLONED:
@@ -156,6 +158,7 @@ int transaction_judge(Transaction *t, bool authenticated, FactsData *ret_data, V
                 .identity_closes = identity_closes(t->context->identity),
         };
         Registry *registry = t->context->registry;
+        char stopped[CREDENTIAL_UUID_SIZE];
         bool own;
         int r;
 
@@ -163,8 +166,11 @@ int transaction_judge(Transaction *t, bool authenticated, FactsData *ret_data, V
         r = registry_view_begin(registry, &own);
         if (r != 0)
                 return r;
-        r = facts_collect(ret_data, registry, t->context->config, &q);
+        r = registry_credentials_stopped(registry, t->credentials, stopped);
+        if (r == 0)
+                r = facts_collect(ret_data, registry, t->context->config, &q);
         if (r == 0) {
+                ret_data->facts.stopped_credential = *stopped ? stopped : NULL;
                 ret_data->facts.second_login = t->context->config->on_second_login == ON_SECOND_LOGIN_REFUSE &&
                                                transaction_other_session(t, ret_data);
                 r = facts_judge(ret_data, registry, ret);
@@ -173,6 +179,8 @@ int transaction_judge(Transaction *t, bool authenticated, FactsData *ret_data, V
                 else if (config_observes(t->context->config, q.now_usec, q.clock_trusted))
                         verdict_observe(ret, &ret_data->facts);
         }
+        if (r == 0)
+                ret_data->facts.stopped_credential = NULL; /* lived here only */
         registry_view_end(registry, own);
         return r;
 }

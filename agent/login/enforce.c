@@ -10,6 +10,7 @@
 #include "login/facts.h"
 #include "login/notice.h"
 #include "login/service.h"
+#include "registry/credential.h"
 #include "util/clock.h"
 #include "util/text.h"
 
@@ -22,6 +23,7 @@ typedef struct Check {
         LookupQuery *query;
         char *account;
         char *target, *person, *service, *session;
+        char credentials[80];
         bool remote;
         struct Check *next;
 } Check;
@@ -82,6 +84,7 @@ static bool reason_ends(Reason r) {
         case REASON_EXPIRED:
         case REASON_TARGET:
         case REASON_CLASS:
+        case REASON_CREDENTIAL:
         case REASON_TERMINAL_RETIRED:
                 return true;
         default:
@@ -229,14 +232,17 @@ static void judge(Check *k, const Account *account) {
                 .nss = account,
                 .target = k->target,
         };
+        char stopped[CREDENTIAL_UUID_SIZE];
         Verdict v;
 
         /* System accounts, and the break-glass account that logged in while there was no agent, are not staff. */
         if (account->uid < e->c.config->staff_uid_min)
                 return;
         q.clock_trusted = trusted_clock_now(e->c.clock, &q.now_usec);
-        if (facts_collect(&d, e->c.registry, e->c.config, &q) != 0)
+        if (facts_collect(&d, e->c.registry, e->c.config, &q) != 0 ||
+                registry_credentials_stopped(e->c.registry, k->credentials, stopped) != 0)
                 return;
+        d.facts.stopped_credential = *stopped ? stopped : NULL;
         if (!k->service && !d.user.uuid)
                 return;
         /* The target's NSS entry was looked at when the session was opened; its registration is what can change. */
@@ -286,6 +292,7 @@ static void check_session(const Session *s, void *userdata) {
         k->person = copy(s->person);
         k->service = copy(s->service);
         k->session = strdup(s->id);
+        memcpy(k->credentials, s->credentials, sizeof(k->credentials));
         k->remote = s->origin && strcmp(s->origin, "local") != 0;
         if (!k->account || !k->service || lookup_name(k->enforcer->c.lookup, k->account, on_account, k, &query) < 0)
                 check_free(k);

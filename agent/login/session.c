@@ -153,6 +153,7 @@ static void rows_free(Row *rows, size_t n) {
 
 static Row read_row(SessionList *l, sqlite3_stmt *s) {
         const char *id = (const char *)sqlite3_column_text(s, 0), *boot_id = (const char *)sqlite3_column_text(s, 9);
+        const char *credentials = (const char *)sqlite3_column_text(s, 11);
         Row row = {
                 .session = {
                         .account = column_text(s, 1),
@@ -168,13 +169,14 @@ static Row read_row(SessionList *l, sqlite3_stmt *s) {
         };
 
         snprintf(row.session.id, sizeof(row.session.id), "%s", id ? id : "");
+        snprintf(row.session.credentials, sizeof(row.session.credentials), "%s", credentials ? credentials : "");
         return row;
 }
 
 static int read_rows(SessionList *l, Row **ret, size_t *ret_n) {
         static const char sql[] = "SELECT id, account, person, target, service, tty, origin, pid, starttime, boot_id,"
                                   " (SELECT name FROM users u WHERE u.person = s.person AND u.deleted = 0 ORDER BY "
-                                  "u.shared, u.id LIMIT 1)"
+                                  "u.shared, u.id LIMIT 1), credentials"
                                   " FROM sessions s";
         sqlite3_stmt *statement = NULL;
         Row *rows = NULL;
@@ -263,8 +265,8 @@ SessionList *session_list_free(SessionList *l) {
 
 static int insert_row(SessionList *l, const Session *s, uint64_t now_usec) {
         static const char sql[] = "INSERT INTO sessions (id, account, person, target, service, tty, origin, pid, "
-                                  "starttime, boot_id, opened)"
-                                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+                                  "starttime, boot_id, opened, credentials)"
+                                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
         const char *texts[] = { s->id, s->account, s->person, s->target, s->service, s->tty, s->origin };
         sqlite3_stmt *statement = NULL;
         int rc;
@@ -280,6 +282,8 @@ static int insert_row(SessionList *l, const Session *s, uint64_t now_usec) {
                 rc = sqlite3_bind_text(statement, 10, l->boot_id, -1, SQLITE_STATIC);
         if (rc == SQLITE_OK)
                 rc = sqlite3_bind_int64(statement, 11, (sqlite3_int64)now_usec);
+        if (rc == SQLITE_OK)
+                rc = sqlite3_bind_text(statement, 12, s->credentials, -1, SQLITE_STATIC);
         if (rc == SQLITE_OK)
                 rc = sqlite3_step(statement);
         sqlite3_finalize(statement);

@@ -23,6 +23,7 @@ typedef struct Session {
         char *service;
         char *tty;
         char *origin;
+        char credentials[80]; /* uuids of the cards and keys that opened it, separated by blanks */
         ProcessId process;
 } Session;
 void session_done(Session *s);

@@ -36,6 +36,7 @@ Proof *transaction_proof(const Transaction *t) {
 
 static int take_person(Transaction *t, const Proof *p) {
         t->factors = p->factors;
+        memcpy(t->credentials, p->credentials, sizeof(t->credentials));
         if (!p->person || t->person)
                 return 0;
         t->person = strdup(p->person);
@@ -126,7 +127,6 @@ void account_start(Transaction *t) {
                 e = transaction_event(t, EVENT_LOGIN_GRANTED, &d, &v);
                 if (!e)
                         return transaction_finish(t, RESULT_SYSTEM_ERR);
-                event_set(e, FIELD_CREDENTIAL, p ? p->credentials : NULL);
                 r = record_granted(t, e, &v, d.facts.now_usec, p != NULL);
                 if (r != 0)
                         return transaction_unusable(t);
@@ -206,7 +206,7 @@ void session_open_start(Transaction *t) {
         event_set(e, FIELD_RESULT, verdict_result(&v));
         event_set(e, FIELD_SEAT, t->peer.seat ? t->peer.seat : (t->peer.vt > 0 ? "seat0" : NULL));
         event_set(e, FIELD_FACTORS, factors_to_string(t->factors));
-        event_set(e, FIELD_CREDENTIAL, p ? p->credentials : NULL);
+        event_set(e, FIELD_CREDENTIAL, t->credentials);
         event_set_uint(e, FIELD_PID, (uint64_t)t->peer.process.pid);
 
         const char *account = t->family == FAMILY_ADMIN ? t->actor : t->user;
@@ -217,6 +217,7 @@ void session_open_start(Transaction *t) {
         if (other && t->context->config->on_second_login != ON_SECOND_LOGIN_ALLOW)
                 record_second(t, &d, &v, other);
         s.process = t->peer.process;
+        memcpy(s.credentials, t->credentials, sizeof(s.credentials));
         if (!account || !copy(&s.account, account) || !copy(&s.service, t->service_name) || !copy(&s.origin, origin) ||
                 !copy(&s.person, person) || !copy(&s.name, name) ||
                 !copy(&s.target, t->family == FAMILY_ADMIN ? t->user : NULL) || !copy(&s.tty, t->tty))

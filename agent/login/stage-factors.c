@@ -146,7 +146,7 @@ int factors_in_force(Transaction *t, bool *ret) {
 const char *factors_credentials(const Transaction *t, char *ret, size_t size) {
         size_t used = 0;
 
-        *ret = '\0';
+        (void)snprintf(ret, size, "%s", t->credentials);
         for (size_t i = 0; i < t->n_used; i++) {
                 int n = snprintf(ret + used, size - used, "%s%s", i > 0 ? " " : "", t->used[i].uuid);
 

@@ -98,6 +98,7 @@ struct Transaction {
         CardStep *card;         /* while the card is dealt with */
         UsedCredential used[2];
         size_t n_used;
+        char credentials[80]; /* in later stages: those of the proof */
 
         Typed *typed;        /* NULL until something is */
         uint32_t shadow_day; /* when the password was changed, of a local account; 0: not known */

@@ -31,6 +31,7 @@ static const char *const reason_names[_REASON_MAX] = {
         [REASON_CLASS] = "class",
         [REASON_DRIFT] = "drift",
         [REASON_SECOND_LOGIN] = "second-login",
+        [REASON_CREDENTIAL] = "credential",
         [REASON_FACTORS] = "factors",
         [REASON_CLONED] = "cloned",
         [REASON_TERMINAL_RETIRED] = "terminal-retired",

@@ -233,6 +233,10 @@ Next verdict_begin(Verdict *v, const Facts *f) {
                 return refuse(v, REASON_RETIRED, NULL);
         if (f->restriction)
                 return refuse(v, REASON_RESTRICTED, f->restriction);
+        if (f->stopped_credential) {
+                (void)snprintf(v->rule, sizeof(v->rule), "credential:%s", f->stopped_credential);
+                return refuse(v, REASON_CREDENTIAL, NULL);
+        }
         if (f->family == FAMILY_UNATTENDED)
                 return VERDICT_CANDIDATES;
         if (f->family == FAMILY_ADMIN && !target_allowed(f))
@@ -282,7 +286,7 @@ bool verdict_offer(Verdict *v, const Facts *f, const Candidate *c) {
 
 void verdict_observe(Verdict *v, const Facts *f) {
         if (v->granted || !f->account || !f->known || v->reason == REASON_CLONED ||
-                v->reason == REASON_TERMINAL_RETIRED)
+                v->reason == REASON_TERMINAL_RETIRED || v->reason == REASON_CREDENTIAL)
                 return;
         if (f->restriction)
                 (void)refuse(v, REASON_RESTRICTED, f->restriction);

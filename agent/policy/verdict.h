@@ -54,6 +54,7 @@ typedef enum Reason {
         REASON_CLASS,             /* the terminal's class or external line forbids this business (R12) */
         REASON_DRIFT,             /* configuration or PAM stack changed, and the policy closes until that is accepted */
         REASON_SECOND_LOGIN,      /* the person has a session open here already, and the policy refuses a second (R6) */
+        REASON_CREDENTIAL,        /* the card or key that was used is stopped, returned or removed */
         REASON_FACTORS,           /* the factors that were verified are none of the combinations asked for here */
         REASON_CLONED,            /* this is not the machine that the terminal was enrolled as */
         REASON_TERMINAL_RETIRED,
@@ -110,6 +111,7 @@ typedef struct Facts {
          * is a FACTOR_… mask */
         unsigned alternatives[FACTOR_ALTERNATIVES_MAX];
         size_t n_alternatives;
+        const char *stopped_credential; /* uuid of a card or key that was used and is not active any more, else NULL */
         unsigned factors; /* verified; 0: not to be judged, because it is asked in advance or nobody is asked */
 } Facts;
 

@@ -172,6 +172,27 @@ bool credential_in_force(const Credential *c, uint64_t now_usec, bool trusted) {
         return now_usec >= c->from_usec && (c->until_usec == 0 || now_usec < c->until_usec);
 }
 
+int registry_credentials_stopped(Registry *r, const char *uuids, char ret[static CREDENTIAL_UUID_SIZE]) {
+        ret[0] = '\0';
+        for (size_t n; uuids && (uuids += strspn(uuids, " "), (n = strcspn(uuids, " ")) > 0); uuids += n) {
+                _cleanup_(credential_done) Credential c = {};
+                char uuid[CREDENTIAL_UUID_SIZE] = "";
+                int q;
+
+                if (n >= sizeof(uuid))
+                        return -EINVAL;
+                memcpy(uuid, uuids, n);
+                q = registry_credential(r, uuid, &c);
+                if (q != 0 && q != REGISTRY_E_NOT_FOUND)
+                        return q;
+                if (q == REGISTRY_E_NOT_FOUND || c.state != CREDENTIAL_ACTIVE) {
+                        memcpy(ret, uuid, sizeof(uuid));
+                        return 0;
+                }
+        }
+        return 0;
+}
+
 typedef struct StateEdit {
         char *state, *by, *reason;
 } StateEdit;

@@ -97,6 +97,10 @@ int registry_credential_used(Registry *r, const char *uuid, uint32_t counter, ui
  * in force by a clock that is not. */
 bool credential_in_force(const Credential *c, uint64_t now_usec, bool trusted);
 
+/* The first of several uuids (separated by blanks) whose row is not active any more, else "". 0, or as the others. */
+#define CREDENTIAL_UUID_SIZE 37u
+int registry_credentials_stopped(Registry *r, const char *uuids, char ret[static CREDENTIAL_UUID_SIZE]);
+
 /* Changes the state of a row and who did so, within the open transaction; the machine has been asked before. */
 int registry_credential_set_state(Registry *r, const char *uuid, CredentialState to, const char *by_person,
         const char *reason, uint64_t now_usec, json_object **ret_before, json_object **ret_after, RegistryError *e);

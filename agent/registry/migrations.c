@@ -220,7 +220,10 @@ static const char password_tables[] =
         " DELETE FROM passwords WHERE user = OLD.uuid;"
         " DELETE FROM password_fingerprints WHERE user = OLD.uuid; END;";
 
+/* The cards and keys that opened a session, so that it ends with them. */
+static const char session_credentials[] = "ALTER TABLE sessions ADD COLUMN credentials TEXT;";
+
 const char *const registry_migrations[] = { directory_tables, local_tables, here_table, access_tables, outbox_left,
         here_state, import_tables, watched_tables, software_table, birth_column, credential_tables, terminal_life,
-        password_tables };
+        password_tables, session_credentials };
 const int registry_n_migrations = (int)ELEMENTSOF(registry_migrations);

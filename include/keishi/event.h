@@ -52,7 +52,12 @@
         X(PASSWORD_ALLOWED, "password-allowed", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e80", 5, "new password accepted")            \
         X(PASSWORD_REFUSED, "password-refused", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e81", 4, "new password refused")             \
         X(PASSWORD_DUE, "password-due", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e82", 5, "the password has to be changed")           \
-        X(PASSWORD_SECRET, "password-secret", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e83", 3, "the secret of password fingerprints was renewed")
+        X(PASSWORD_SECRET, "password-secret", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e83", 3, "the secret of password fingerprints was renewed") \
+        X(CREDENTIAL_REGISTERED, "credential-registered", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e60", 5, "card or key registered") \
+        X(CREDENTIAL_SUSPENDED, "credential-suspended", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e61", 4, "card or key stopped") \
+        X(CREDENTIAL_RESUMED, "credential-resumed", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e62", 5, "card or key goes on") \
+        X(CREDENTIAL_RETURNED, "credential-returned", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e63", 5, "card returned") \
+        X(CREDENTIAL_REMOVED, "credential-removed", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e64", 5, "card or key removed")
 
 typedef enum EventKind {
 #define X(kind, name, id, priority, message) EVENT_##kind,

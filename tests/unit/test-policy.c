@@ -482,6 +482,10 @@ CHANGE(drift_and_a_restriction) {
         f->restriction = "r-1";
 }
 
+CHANGE(stopped_card) {
+        f->stopped_credential = "c-1";
+}
+
 CHANGE(the_factors_asked_for) {
         f->alternatives[0] = FACTOR_CARD | FACTOR_BIOMETRIC;
         f->alternatives[1] = FACTOR_CARD | FACTOR_PASSWORD;
@@ -689,6 +693,7 @@ static const Case cases[] = {
         { "changed configuration, unlocking", drift_and_a_locker, REASON_GRANTED, DESIGNATION },
         { "changed configuration and a restriction", drift_and_a_restriction, REASON_RESTRICTED, "restriction:r-1" },
 
+        { "a card that was stopped", stopped_card, REASON_CREDENTIAL, "credential:c-1" },
         { "the factors asked for", the_factors_asked_for, REASON_GRANTED, DESIGNATION },
         { "more factors than asked for", more_factors, REASON_GRANTED, DESIGNATION },
         { "one of two factors", one_of_two_factors, REASON_FACTORS, "default" },
