@@ -161,6 +161,7 @@ class Card:
     """A card with one application and a certificate of its own making."""
 
     def __init__(self, directory, name, app=1, algorithm="ec", pin="123456", days=30, authority=None, start=None):
+        os.makedirs(directory, exist_ok=True)
         self.key = "%s/%s.key" % (directory, name)
         self.app, self.pin = app, pin
         kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"] if algorithm == "ec" else ["-newkey", "rsa:2048"]

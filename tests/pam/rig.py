@@ -101,9 +101,9 @@ class Journal:
 
 
 class Rig:
-    def __init__(self, config="", setup=SETUP, wrapper=(), helpers=None, state_size=None, start=True):
+    def __init__(self, config="", setup=SETUP, wrapper=(), helpers=None, state_size=None, start=True, peer=None):
         """`helpers`: {program: source of a Python program that stands for it}. `state_size`: /var/lib/keishi is a file system of that many
-        bytes. `start`: whether the agent is started."""
+        bytes. `start`: whether the agent is started. `peer`: the unit that every caller seems to be in (peer-double.c)."""
         self.dir = tempfile.mkdtemp(prefix="keishi-rig-")
         os.chmod(self.dir, 0o755)
         self.root = self.dir + "/root"
@@ -121,6 +121,8 @@ class Rig:
         self.journal = Journal(self.root + "/run/systemd/journal.keishi/socket")
         self.make_helpers(helpers or {})
         self.start_bus()
+        if peer:
+            self.write("peer", peer)
         try:
             if start:
                 self.start_agent()

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Logging in with an IC card, with exact PAM return codes for each condition; the worker is a double (cards.py)."""
-import json
 import os
 import sqlite3
 import subprocess
@@ -11,14 +10,14 @@ import time
 
 import wire
 from cards import Card, Readers, openssl
-from rig import HANAKO, JIRO, MADOGUCHI, PASSWORD, SETUP, TARO, UID, Rig, rig_main, wait_for
+from rig import HANAKO, JIRO, MADOGUCHI, PASSWORD, TARO, UID, Rig, rig_main, wait_for
 
 SYSTEM_ERR, PERM_DENIED, AUTH_ERR, MAXTRIES, CONV_ERR = 4, 6, 7, 11, 19
 PIN = "123456"
 PASSWORD_PROMPT, PIN_PROMPT = "secret: Password: ", "secret: PIN of your card (tries left: 3): "
 CONFIG = "[Factors]\nConsole=card password\nAdmin=password\n[Card]\nTimeoutSec=1\n"
 
-shared = tempfile.mkdtemp(prefix="keishi-cards-")
+shared = "/tmp/keishi-cards"  # of a /tmp of our own (rig.private_tmp())
 cards = {}
 
 
@@ -35,11 +34,7 @@ class CardRig(Rig):
         self.card_dir = tempfile.mkdtemp(prefix="keishi-readers-")
         os.chmod(self.card_dir, 0o755)
         self.readers = Readers(self.card_dir)
-        super().__init__(config, helpers={"keishi-factor": self.readers.worker()}, start=False)
-        if local:
-            self.write("peer", local)
-        self.start_agent()
-        self.bus_call("Setup", "s", json.dumps(SETUP))
+        super().__init__(config, helpers={"keishi-factor": self.readers.worker()}, peer=local)
 
     def login(self, user, answers, *calls, service="lightdm", **more):
         return self.drive(service, user, *(calls or ("auth",)), answers=answers, **more)
