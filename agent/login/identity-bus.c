@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "login/bus-internal.h"
+#include "login/password-secret.h"
 #include "registry/change.h"
 #include "registry/noun.h"
 #include "util/clock.h"
@@ -31,11 +32,15 @@ static int find_terminal(Bus *b, const char *name, char **ret_uuid) {
 }
 
 static int write_enrolment(Bus *b, const char *uuid, Event *e, RegistryError *error) {
+        bool elsewhere = identity_state(b->c.identity) != IDENTITY_RIGHT;
         int r;
 
         r = registry_begin(b->c.registry);
         if (r == 0)
                 r = identity_write(b->c.identity, b->c.trail, uuid, e, error);
+        /* What passwords are compared by stays with the terminal that it was made on. */
+        if (r == 0 && elsewhere)
+                r = password_secret_forget(b->c.registry);
         if (r == 0)
                 r = change_commit(b, NOUN_TERMINAL);
         else

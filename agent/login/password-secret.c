@@ -107,23 +107,20 @@ static int note(Registry *registry, const SecretFile *f) {
         return registry_meta_set(registry, META, name);
 }
 
-/* The file must be the one that the registry knows. *ret_known: whether it knows one. */
-static int read_known(Registry *registry, const char *path, bool *ret_known, SecretFile *ret) {
+/* The file must be the one that the registry knows. -ENOENT: it knows none; what is in the file is then worth nothing,
+ * since nothing is keyed with it. */
+static int read_known(Registry *registry, const char *path, SecretFile *ret) {
         _cleanup_(file_done) SecretFile f = {};
         _cleanup_free_ char *known = NULL;
         char name[2 * DIGEST + 1];
-        int q, r;
+        int r;
 
-        q = registry_meta_get(registry, META, &known);
-        if (q != 0 && q != REGISTRY_E_NOT_FOUND)
-                return q < 0 ? q : -EIO;
+        r = registry_meta_get(registry, META, &known);
+        if (r == REGISTRY_E_NOT_FOUND)
+                return -ENOENT;
+        if (r != 0)
+                return r < 0 ? r : -EIO;
         r = read_file(path, &f);
-        *ret_known = q == 0;
-        if (q == REGISTRY_E_NOT_FOUND) {
-                if (r == 0)
-                        *ret = f; /* made, and the power was cut before it was noted: nothing is keyed with it */
-                return r == 0 || r == -EBADMSG ? r : r == -ENOENT ? -EBADMSG : r;
-        }
         if (r == -ENOENT || r == -EBADMSG)
                 return PASSWORDS_E_SECRET;
         if (r < 0)
@@ -137,32 +134,31 @@ static int read_known(Registry *registry, const char *path, bool *ret_known, Sec
 
 int password_secret_load(Registry *registry, const char *path, FingerprintSecret *ret) {
         _cleanup_(file_done) SecretFile f = {};
-        bool known = false;
         int r;
 
-        r = read_known(registry, path, &known, &f);
-        if (r != 0 && (known || r != -EBADMSG))
-                return r;
-        if (r != 0) {
+        r = read_known(registry, path, &f);
+        if (r == -ENOENT) {
                 r = write_file(path, &f);
-                if (r < 0)
-                        return r;
+                if (r == 0)
+                        r = note(registry, &f);
         }
-        if (!known) {
-                r = note(registry, &f);
-                if (r != 0)
-                        return r < 0 ? r : -EIO;
-        }
+        if (r != 0)
+                return r == PASSWORDS_E_SECRET || r < 0 ? r : -EIO;
         *ret = f.secret;
         return 0;
 }
 
 int password_secret_check(Registry *registry, const char *path) {
         _cleanup_(file_done) SecretFile f = {};
-        bool known = false;
-        int r = read_known(registry, path, &known, &f);
+        int r = read_known(registry, path, &f);
 
-        return r == -EBADMSG && !known ? 0 : r;
+        return r == -ENOENT ? 0 : r;
+}
+
+int password_secret_forget(Registry *registry) {
+        int r = registry_fingerprint_forget_all(registry);
+
+        return r != 0 ? r : registry_meta_set(registry, META, NULL);
 }
 
 int password_secret_renew(Registry *registry, const char *path) {

@@ -14,6 +14,8 @@
 int password_secret_load(Registry *registry, const char *path, FingerprintSecret *ret);
 /* The same without making one. */
 int password_secret_check(Registry *registry, const char *path);
+/* Forgets it and all fingerprints, within the caller's transaction: the next use makes another one. */
+int password_secret_forget(Registry *registry);
 /* Makes another one and forgets all fingerprints, within the caller's transaction: for `keishid --new-password-secret`.
  */
 int password_secret_renew(Registry *registry, const char *path);

@@ -142,6 +142,22 @@ def test_an_image_of_one_terminal_becomes_another_terminal(o):
 
 
 @office
+def test_what_passwords_are_compared_by_stays_with_the_machine_that_it_was_made_on(o):
+    login(o)
+    wait_for("her fingerprint", lambda: o.sql("SELECT 1 FROM password_fingerprints"), 30)
+    with open(o.path("var/lib/keishi/password-secret"), "rb") as f:
+        secret = f.read()
+    become(o)
+    assert o.sql("SELECT count(*) FROM password_fingerprints") == [(1,)]
+    o.done(KANRI, "terminal", "enrol", "--reason", "複製")
+    assert o.sql("SELECT count(*) FROM password_fingerprints") == [(0,)]
+    login(o)
+    wait_for("her fingerprint", lambda: o.sql("SELECT 1 FROM password_fingerprints"), 30)
+    with open(o.path("var/lib/keishi/password-secret"), "rb") as f:
+        assert f.read() != secret
+
+
+@office
 def test_other_hardware_under_the_same_machine_id_is_noticed(o):
     o.stop_agent()
     give_hardware(o, product_uuid="4c4c4544-0042-3510-8053-b4c04f333132", board_serial="/B1/CN1/")
