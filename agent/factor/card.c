@@ -116,7 +116,7 @@ FactorStatus card_prove(const CardLink *link, const CardQuestion *q, CardAnswer 
                 return FACTOR_MALFORMED;
         if (q->algorithm == CARD_P256 && !kind->has_p256)
                 return FACTOR_UNSUPPORTED;
-        if (!kind->pin_is_possible(q->pin))
+        if (!kind->pin_is_possible((Bytes){ q->pin, q->pin_size }))
                 return FACTOR_PIN_LENGTH;
 
         s = tries_read(link, kind, r, ret);
@@ -127,7 +127,8 @@ FactorStatus card_prove(const CardLink *link, const CardQuestion *q, CardAnswer 
         if (q->has_tries && (!ret->has_tries || ret->tries < q->tries))
                 return FACTOR_CHANGED;
 
-        s = kind->present_pin(link, r, q->pin);
+        s = kind->present_pin(link, r, (Bytes){ q->pin, q->pin_size });
+        explicit_bzero(q->pin, q->pin_size);
         if (s == FACTOR_OK)
                 s = verdict_of_pin(r->sw, ret);
         if (s == FACTOR_OK)

@@ -58,7 +58,9 @@ FactorStatus card_read(const CardLink *link, CardContents *ret, size_t *ret_n);
 typedef struct CardQuestion {
         CardApplication application;
         CardAlgorithm algorithm;
-        Bytes pin, digest;
+        unsigned char *pin; /* wiped as soon as it is presented */
+        size_t pin_size;
+        Bytes digest;
         bool has_tries;
         unsigned tries; /* what the person was told */
 } CardQuestion;

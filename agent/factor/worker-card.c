@@ -239,9 +239,10 @@ static void question_read(const WorkerRequest *q, CardQuestion *ret) {
                         ret->application = (CardApplication)i.number;
                 else if (i.item == FACTOR_ITEM_ALGORITHM)
                         ret->algorithm = (CardAlgorithm)i.number;
-                else if (i.item == FACTOR_ITEM_PIN)
-                        ret->pin = (Bytes){ i.bytes, i.size };
-                else if (i.item == FACTOR_ITEM_DIGEST)
+                else if (i.item == FACTOR_ITEM_PIN) {
+                        ret->pin = (unsigned char *)i.bytes; /* of worker_main()'s own room */
+                        ret->pin_size = i.size;
+                } else if (i.item == FACTOR_ITEM_DIGEST)
                         ret->digest = (Bytes){ i.bytes, i.size };
                 else if (i.item == FACTOR_ITEM_TRIES) {
                         ret->has_tries = true;

@@ -559,7 +559,78 @@ def test_the_pin_is_not_in_what_a_process_shows(desk):
         for what in ("cmdline", "environ"):
             with open("/proc/%d/%s" % (w.process.pid, what), "rb") as f:
                 assert b"86420975" not in f.read()
+        assert b"86420975" not in memory(w.process.pid)
         assert w.hear()[0] == "ok"
+
+
+def memory(pid):
+    """What a process has in its memory, as far as it can be written; root can look even into one that is not dumpable."""
+    found = b""
+    try:
+        with open("/proc/%d/maps" % pid) as maps, open("/proc/%d/mem" % pid, "rb", 0) as mem:
+            for line in maps:
+                span, rights = line.split()[:2]
+                begin, end = (int(x, 16) for x in span.split("-"))
+                if rights.startswith("rw") and end - begin < 64 << 20:
+                    mem.seek(begin)
+                    found += mem.read(end - begin)
+    except PermissionError:
+        return b""
+    assert found
+    return found
+
+
+def test_a_pcscd_that_hangs_is_no_service_after_a_while(desk):
+    desk.pcscd.process.send_signal(signal.SIGSTOP)
+    try:
+        begun = time.monotonic()
+        assert find() == ("no-service", {})
+        assert 7 < time.monotonic() - begun < 10
+    finally:
+        desk.pcscd.process.send_signal(signal.SIGCONT)
+
+
+def test_many_rounds_leave_nothing_in_pcscd(desk):
+    c = piv("p256")
+    name = desk.insert(c)
+
+    def held():
+        pid = desk.pcscd.process.pid
+        return len(os.listdir("/proc/%d/fd" % pid)), len(os.listdir("/proc/%d/task" % pid))
+
+    def rounds(n):
+        for _ in range(n):
+            assert find()[0] == "ok"
+            assert sign(name, PIV, P256, "123456", DIGEST, 3)[0] == "ok"
+            Worker(frame(worker.CARD_FIND)).end()  # killed at some point
+        end = time.monotonic() + 10
+        while held() != before and time.monotonic() < end:
+            time.sleep(0.05)
+
+    before = None
+    find()
+    before = held()
+    rounds(30)
+    assert held() == before, (held(), before)
+
+
+def test_a_readers_name_is_told_as_plain_text():
+    pcscd = Pcscd(1, name="読取装置\x1b[31m\x9b")
+    try:
+        slot = Slot()
+        slot.insert(piv())
+        with Worker(frame(worker.WATCH)) as w:
+            found = {}
+            while found.get("present") is None:
+                for name, reader in Readers(w.hear()[1]).items():
+                    found[reader["state"]] = name
+        name = found["present"]
+        assert name.startswith("読取装置") and name.isprintable(), name
+        assert find((worker.READER, name))[1][name]["state"] == "present"
+        assert sign(name, PIV, P256, "123456", DIGEST)[0] == "ok"
+        slot.remove()
+    finally:
+        pcscd.stop()
 
 
 def main():

@@ -149,16 +149,16 @@ def own_place():
 
 
 class Pcscd:
-    def __init__(self, readers=1, port=35963):
+    def __init__(self, readers=1, port=35963, name=None):
         """`readers`: of vpcd. One instance of its driver has two slots and knows of no second instance, so further ones are copies of it."""
         self.dir = tempfile.mkdtemp(prefix="keishi-pcscd-")
         self.process = None
         os.mkdir(self.dir + "/conf")
-        with open(self.dir + "/conf/vpcd", "w") as f:
+        with open(self.dir + "/conf/vpcd", "w", encoding="utf-8", errors="surrogateescape") as f:
             for i in range((readers + 1) // 2):
                 library = self.dir + "/driver-%d.so" % i
                 shutil.copy(driver(), library)
-                f.write('FRIENDLYNAME "Desk %c"\nDEVICENAME /dev/null:0x%x\nLIBPATH %s\nCHANNELID 0x%x\n\n' % (65 + i, port + 2 * i, library, port + 2 * i))
+                f.write('FRIENDLYNAME "%s"\nDEVICENAME /dev/null:0x%x\nLIBPATH %s\nCHANNELID 0x%x\n\n' % (name or "Desk %c" % (65 + i), port + 2 * i, library, port + 2 * i))
         self.start()
 
     def start(self):

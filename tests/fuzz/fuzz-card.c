@@ -90,11 +90,12 @@ static void read_card(const CardLink *link) {
 
 static void sign(const CardLink *link, unsigned mode) {
         static const unsigned char digest[DIGEST_SIZE] = { 1 };
-        const char *pin = mode & MODE_JPKI ? "1234" : "123456";
+        unsigned char pin[] = "123456";
         const CardQuestion q = {
                 .application = mode & MODE_JPKI ? CARD_JPKI : CARD_PIV,
                 .algorithm = mode & MODE_P256 ? CARD_P256 : CARD_RSA_2048,
-                .pin = { (const unsigned char *)pin, strlen(pin) },
+                .pin = pin,
+                .pin_size = mode & MODE_JPKI ? 4 : 6,
                 .digest = { digest, sizeof(digest) },
                 .has_tries = true,
                 .tries = 3,
