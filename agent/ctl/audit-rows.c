@@ -241,6 +241,18 @@ static void look_restriction(const AuditFacts *facts, AuditFinding *f) {
         show_event(facts, f, "session-ended");
 }
 
+/* Whether a family of services has a combination with this factor here. */
+static bool asks_for(const AuditFacts *facts, const char *factor) {
+        json_object *factors = member(member(facts->agent, "policy"), "factors");
+
+        json_object_object_foreach(factors, family, value) {
+                (void)family;
+                if (strstr(json_object_get_string(value), factor))
+                        return true;
+        }
+        return false;
+}
+
 static void look_factors(const AuditFacts *facts, AuditFinding *f) {
         json_object *policy = member(facts->agent, "policy"), *factors = member(policy, "factors");
 
@@ -252,7 +264,8 @@ static void look_factors(const AuditFacts *facts, AuditFinding *f) {
         show(f, _("locked after %" PRIu64 " failed attempts within %" PRIu64 " seconds"),
                 number(policy, "attempts_max"), number(policy, "attempts_window_usec") / USEC_PER_SEC);
         show_event(facts, f, "login-granted");
-        lack(f, "%s", _("this version verifies passwords only: no cards, no biometrics, and no choice by class"));
+        if (asks_for(facts, "biometric"))
+                lack(f, "%s", _("this version does not verify fingers: whoever has no other combination is refused"));
 }
 
 static void look_person(const AuditFacts *facts, AuditFinding *f) {
@@ -268,8 +281,35 @@ static void look_person(const AuditFacts *facts, AuditFinding *f) {
                 show(f, _("a second session of a person on this terminal: %s"), policy);
         show_event(facts, f, "second-login");
         lack(f, "%s",
-                _("the same person on another terminal is not noticed, and cards are not in this version: it has no "
-                  "fleet"));
+                _("the same person on another terminal, and a card that is registered there too, are not noticed: this "
+                  "version has no fleet"));
+}
+
+static void look_cards(const AuditFacts *facts, AuditFinding *f) {
+        need_decisions(facts, f);
+        need_enforced(facts, f);
+        if (!asks_for(facts, "card"))
+                fail(f, "%s", _("no service asks for a card here"));
+        show(f, _("%" PRIu64 " cards are registered, each to one person, %" PRIu64 " are stopped"),
+                counted(facts, "cards"), counted(facts, "cards_suspended"));
+        show_event(facts, f, "credential-registered");
+        show_event(facts, f, "credential-suspended");
+        show_event(facts, f, "credential-returned");
+        lack(f, "%s",
+                _("a stopped card opens nothing any more; what is open by it, and a card left in the reader, is not "
+                  "looked at in this version"));
+}
+
+static void look_biometrics(const AuditFacts *facts, AuditFinding *f) {
+        const char *group = json_string(member(member(facts->agent, "policy"), "roles"), "registrar");
+
+        need_decisions(facts, f);
+        show(f, _("%" PRIu64 " keys are registered, by the members of the group %s"), counted(facts, "keys"),
+                group ? group : "?");
+        show(f, "%s", _("biometric data stays in the key: keishi has the public key only"));
+        if (!asks_for(facts, "biometric"))
+                fail(f, "%s", _("no service asks for a finger here"));
+        lack(f, "%s", _("this version does not verify fingers"));
 }
 
 static void look_passwords(const AuditFacts *facts, AuditFinding *f) {
@@ -469,9 +509,9 @@ const AuditRow audit_rows[] = {
         { "R5", N_("factors as the policy names them"), look_factors },
         { "R6", N_("one person, one credential"), look_person },
         { "R7", N_("passwords: age and quality"), look_passwords },
-        { "R8", N_("IC cards"), NULL },
+        { "R8", N_("IC cards"), look_cards },
         { "R9", N_("no open terminal is left alone"), NULL },
-        { "R10", N_("biometrics"), NULL },
+        { "R10", N_("biometrics"), look_biometrics },
         { "R11", N_("who may use this terminal, when and by which way"), look_terminals },
         { "R12", N_("class of the terminal, and external line"), look_class },
         { "R13", N_("administrator rights"), look_administrators },

@@ -41,6 +41,10 @@ static const Count counts[] = {
         { "restrictions",
                 "SELECT count(*) FROM restrictions WHERE deleted = 0 AND (valid_until = 0 OR valid_until > ?1)" },
         { "sessions", "SELECT count(*) FROM sessions" },
+        { "cards", "SELECT count(*) FROM credentials WHERE deleted = 0 AND kind = 'card' AND state = 'active'" },
+        { "cards_suspended",
+                "SELECT count(*) FROM credentials WHERE deleted = 0 AND kind = 'card' AND state = 'suspended'" },
+        { "keys", "SELECT count(*) FROM credentials WHERE deleted = 0 AND kind = 'key' AND state = 'active'" },
 };
 
 static int add_counts(Bus *b, json_object *o, uint64_t now) {
