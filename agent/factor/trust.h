@@ -40,7 +40,8 @@ DEFINE_CLEANUP(Trust *, trust_free)
 /* Adds the PEM certificates of a text, or one DER certificate. -EBADMSG when one cannot be read, -ENODATA when there is
  * none, -E2BIG, -ENOMEM. */
 int trust_add_certificates(Trust *t, Bytes file);
-/* The same of revocation lists. From then on each certificate's issuer must have one that is in force. */
+/* The same of revocation lists. From then on the issuer of a certificate that is verified must have one that
+ * is in force; those of the authorities above it need none. */
 int trust_add_crls(Trust *t, Bytes file);
 size_t trust_count(const Trust *t);
 

@@ -216,12 +216,14 @@ static FactorStatus tell_start(KeyDevice *d) {
 
 static FactorStatus take_samples(KeyDevice *d, fido_bio_template_t *t, const char *pin, Frame *reply) {
         _cleanup_(bio_enroll_free_p) fido_bio_enroll_t *e = fido_bio_enroll_new();
+        /* The worker's own deadline would leave the key blinking. */
         uint64_t until = clock_usec(CLOCK_BOOTTIME) + FACTOR_KEY_ENROLL_SEC * USEC_PER_SEC;
         FactorStatus s;
         int r;
 
         if (!e)
                 return FACTOR_INTERNAL;
+        key_set_limit(d, SAMPLE_MSEC + KEY_QUICK_MSEC);
         r = fido_bio_dev_enroll_begin(key_fido(d), t, e, SAMPLE_MSEC, pin);
         if (r != FIDO_OK)
                 return pin_status(d, r, reply);
@@ -229,11 +231,11 @@ static FactorStatus take_samples(KeyDevice *d, fido_bio_template_t *t, const cha
         for (unsigned n = 1; s == FACTOR_OK && fido_bio_enroll_remaining_samples(e) > 0; n++) {
                 if (n == SAMPLES_MAX)
                         s = FACTOR_MISBEHAVED;
-                else if (clock_usec(CLOCK_BOOTTIME) + SAMPLE_MSEC * USEC_PER_MSEC > until)
+                else if (clock_usec(CLOCK_BOOTTIME) + (SAMPLE_MSEC + 2 * KEY_QUICK_MSEC) * USEC_PER_MSEC > until)
                         s = FACTOR_TIMEOUT;
                 if (s != FACTOR_OK)
                         break;
-                key_set_limit(d, KEY_TOUCH_MSEC);
+                key_set_limit(d, SAMPLE_MSEC + KEY_QUICK_MSEC);
                 r = fido_bio_dev_enroll_continue(key_fido(d), t, e, SAMPLE_MSEC);
                 s = r == FIDO_OK ? tell_sample(e) : pin_status(d, r, reply);
         }
