@@ -94,9 +94,13 @@ static int io_read(void *handle, unsigned char *buffer, size_t size, int msec) {
         KeyDevice *d = handle;
         ssize_t n;
 
-        if (d->end != KEY_END_NONE || size != REPORT_SIZE || !key_wait(d, POLLIN, msec))
+        if (d->end != KEY_END_NONE || size != REPORT_SIZE)
                 return -1;
-        n = read(d->fd, report, sizeof(report));
+        do {
+                if (!key_wait(d, POLLIN, msec))
+                        return -1;
+                n = read(d->fd, report, sizeof(report));
+        } while (n < 0 && (errno == EAGAIN || errno == EINTR));
         if (n <= 0)
                 d->end = KEY_END_REMOVED;
         else if (n != (ssize_t)REPORT_SIZE || ++d->n_reports > REPORTS_MAX)

@@ -4,11 +4,13 @@
 #include "factor/card-verify.h"
 #include "factor/cbor.h"
 #include "factor/key-data.h"
+#include "factor/key-reply.h"
 #include "factor/key-verify.h"
 #include "fuzz.h"
 
 /* Whatever a key or a card says, by way of a worker that lies: authenticator data, COSE keys, attestation certificates,
- * card certificates. The first byte chooses; nothing that is refused may be written, and nothing made up may be taken.
+ * card certificates, the worker's frames. The first byte chooses; nothing that is refused may be written, and nothing
+ * made up may be taken.
  */
 
 #define NOW INT64_C(1800000000)
@@ -114,9 +116,29 @@ static void trusted(Bytes input) {
         trust_free(t);
 }
 
+/* The operation, then what the worker sent. */
+static void reply(Bytes input) {
+        static KeyMatch matches[KEY_MATCHES_MAX];
+        static KeyFound keys[HELPER_FDS_MAX];
+        FactorStatus status;
+        static KeyReply k;
+        size_t n;
+
+        if (input.size == 0)
+                return;
+        if (key_reply((FactorOperation)(input.at[0] % _FACTOR_OPERATION_MAX), input.at + 1, input.size - 1, &k) == 0)
+                require(k.auth_data.size <= KEY_AUTH_DATA_MAX && memchr(k.format, 0, sizeof(k.format)));
+        if (key_list_reply(input.at + 1, input.size - 1, 3, &status, keys, &n) == 0)
+                for (size_t i = 0; i < n; i++)
+                        require(keys[i].index < 3);
+        if (key_find_reply(input.at + 1, input.size - 1, 3, &status, matches, &n) == 0)
+                for (size_t i = 0; i < n; i++)
+                        require(matches[i].index < 3 && matches[i].credential.size > 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         static void (*const parsers[])(
-                Bytes) = { authenticator_data, cbor, assertion, registration, certificate, trusted };
+                Bytes) = { authenticator_data, cbor, assertion, registration, certificate, trusted, reply };
 
         if (size > 0)
                 parsers[data[0] % (sizeof(parsers) / sizeof(parsers[0]))]((Bytes){ data + 1, size - 1 });
