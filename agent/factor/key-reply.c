@@ -23,14 +23,14 @@ static bool bytes_take(Bytes *b, const FrameItem *i) {
         return true;
 }
 
-static bool list_item(const FrameItem *i, size_t n_fds, KeyFound *keys, size_t *n) {
-        KeyFound *k = *n > 0 ? &keys[*n - 1] : NULL;
+static bool list_item(const FrameItem *i, size_t n_fds, KeyListed *keys, size_t *n) {
+        KeyListed *k = *n > 0 ? &keys[*n - 1] : NULL;
 
         if (i->item == FACTOR_ITEM_KEY) {
                 /* In the order of the descriptors, so none twice. */
                 if (*n == HELPER_FDS_MAX || i->number >= n_fds || (k && i->number <= k->index))
                         return false;
-                keys[(*n)++] = (KeyFound){ .index = i->number };
+                keys[(*n)++] = (KeyListed){ .index = i->number };
                 return true;
         }
         if (!k)
@@ -55,7 +55,7 @@ static bool list_item(const FrameItem *i, size_t n_fds, KeyFound *keys, size_t *
 }
 
 int key_list_reply(
-        const void *bytes, size_t size, size_t n_fds, FactorStatus *ret_status, KeyFound *ret, size_t *ret_n) {
+        const void *bytes, size_t size, size_t n_fds, FactorStatus *ret_status, KeyListed *ret, size_t *ret_n) {
         FrameReader r;
         FrameItem i;
         size_t n = 0;
@@ -70,33 +70,32 @@ int key_list_reply(
         return 0;
 }
 
-int key_find_reply(
-        const void *bytes, size_t size, size_t n_fds, FactorStatus *ret_status, KeyMatch *ret, size_t *ret_n) {
+int key_find_reply(const void *bytes, size_t size, size_t n_keys, KeyFound *ret) {
         bool credential_follows = false;
+        KeyFound f = {};
         FrameReader r;
         FrameItem i;
-        size_t n = 0;
 
         if (!reply_open(&r, bytes, size) || r.what == FACTOR_PROGRESS)
                 return -EPROTO;
+        f.status = (FactorStatus)r.what;
         while (frame_next(&r, &i)) {
-                if (r.what != FACTOR_OK)
+                if (f.status != FACTOR_OK || i.item != (credential_follows ? FACTOR_ITEM_CREDENTIAL : FACTOR_ITEM_KEY))
                         return -EPROTO;
                 if (!credential_follows) {
-                        if (i.item != FACTOR_ITEM_KEY || n == KEY_MATCHES_MAX || i.number >= n_fds)
+                        if (i.number >= n_keys)
                                 return -EPROTO;
-                        ret[n] = (KeyMatch){ .index = i.number };
-                } else {
-                        if (i.item != FACTOR_ITEM_CREDENTIAL)
-                                return -EPROTO;
-                        ret[n++].credential = (Bytes){ i.bytes, i.size };
+                        if (!f.found)
+                                f.key = i.number;
+                } else if (!f.found) {
+                        f.found = true;
+                        f.credential = (Bytes){ i.bytes, i.size };
                 }
                 credential_follows = !credential_follows;
         }
-        if (credential_follows || (r.what == FACTOR_OK && n == 0))
+        if (credential_follows || (f.status == FACTOR_OK && !f.found))
                 return -EPROTO;
-        *ret_status = (FactorStatus)r.what;
-        *ret_n = n;
+        *ret = f;
         return 0;
 }
 
@@ -184,5 +183,23 @@ int key_reply(FactorOperation operation, const void *bytes, size_t size, KeyRepl
         if ((seen & must) != must || (operation == FACTOR_KEY_ENROLL && k.n_templates > 1))
                 return -EPROTO;
         *ret = k;
+        return 0;
+}
+
+int key_assert_reply(const void *bytes, size_t size, KeyAsserted *ret) {
+        KeyReply k;
+        int r;
+
+        r = key_reply(FACTOR_KEY_ASSERT, bytes, size, &k);
+        if (r < 0)
+                return r;
+        *ret = (KeyAsserted){
+                .status = k.status,
+                .has_tries = k.has_tries,
+                .tries = k.tries,
+                .auth_data = k.auth_data,
+                .signature = k.signature,
+                .credential = k.credential,
+        };
         return 0;
 }

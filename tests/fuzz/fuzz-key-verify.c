@@ -118,8 +118,8 @@ static void trusted(Bytes input) {
 
 /* The operation, then what the worker sent. */
 static void reply(Bytes input) {
-        static KeyMatch matches[KEY_MATCHES_MAX];
-        static KeyFound keys[HELPER_FDS_MAX];
+        static KeyListed keys[HELPER_FDS_MAX];
+        KeyFound found;
         FactorStatus status;
         static KeyReply k;
         size_t n;
@@ -131,9 +131,9 @@ static void reply(Bytes input) {
         if (key_list_reply(input.at + 1, input.size - 1, 3, &status, keys, &n) == 0)
                 for (size_t i = 0; i < n; i++)
                         require(keys[i].index < 3);
-        if (key_find_reply(input.at + 1, input.size - 1, 3, &status, matches, &n) == 0)
-                for (size_t i = 0; i < n; i++)
-                        require(matches[i].index < 3 && matches[i].credential.size > 0);
+        if (key_find_reply(input.at + 1, input.size - 1, 3, &found) == 0)
+                require(found.key < 3 && found.found == (found.status == FACTOR_OK) &&
+                        found.found == (found.credential.size > 0));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -20,14 +20,14 @@ static void add(FactorItem item, size_t size) {
         frame_add(&frame, item, some, size);
 }
 
-static int list(size_t n_fds, KeyFound *keys, size_t *n) {
+static int list(size_t n_fds, KeyListed *keys, size_t *n) {
         FactorStatus s;
 
         return key_list_reply(frame.bytes, frame.size, n_fds, &s, keys, n);
 }
 
 static void keys_are_listed(void **state) {
-        KeyFound keys[HELPER_FDS_MAX];
+        KeyListed keys[HELPER_FDS_MAX];
         size_t n;
 
         start(FACTOR_OK);
@@ -56,7 +56,7 @@ static void keys_are_listed(void **state) {
 }
 
 static void a_list_is_nothing_else(void **state) {
-        KeyFound keys[HELPER_FDS_MAX];
+        KeyListed keys[HELPER_FDS_MAX];
         size_t n;
 
         start(FACTOR_OK);
@@ -81,37 +81,35 @@ static void a_list_is_nothing_else(void **state) {
         assert_int_equal(list(1, keys, &n), -EPROTO);
 }
 
-static int find(size_t n_fds, KeyMatch *matches, size_t *n) {
-        FactorStatus s;
-
-        return key_find_reply(frame.bytes, frame.size, n_fds, &s, matches, n);
+static int find(size_t n_fds, KeyFound *f) {
+        return key_find_reply(frame.bytes, frame.size, n_fds, f);
 }
 
-static void matches_are_pairs(void **state) {
-        KeyMatch matches[KEY_MATCHES_MAX];
-        size_t n;
+static void matches_are_pairs_of_which_the_first_counts(void **state) {
+        KeyFound f;
 
         start(FACTOR_OK);
-        assert_int_equal(find(1, matches, &n), -EPROTO);
+        assert_int_equal(find(1, &f), -EPROTO);
         frame_add_uint(&frame, FACTOR_ITEM_KEY, 1);
-        assert_int_equal(find(2, matches, &n), -EPROTO);
+        assert_int_equal(find(2, &f), -EPROTO);
         add(FACTOR_ITEM_CREDENTIAL, 16);
-        assert_int_equal(find(1, matches, &n), -EPROTO);
-        assert_int_equal(find(2, matches, &n), 0);
-        assert_int_equal(n, 1);
-        assert_int_equal(matches[0].index, 1);
-        assert_int_equal(matches[0].credential.size, 16);
+        assert_int_equal(find(1, &f), -EPROTO);
+        assert_int_equal(find(2, &f), 0);
+        assert_true(f.found && f.key == 1 && f.credential.size == 16);
+        frame_add_uint(&frame, FACTOR_ITEM_KEY, 0);
+        add(FACTOR_ITEM_CREDENTIAL, 8);
+        assert_int_equal(find(2, &f), 0);
+        assert_true(f.key == 1 && f.credential.size == 16);
         add(FACTOR_ITEM_CREDENTIAL, 16);
-        assert_int_equal(find(2, matches, &n), -EPROTO);
-        start(FACTOR_OK);
-        for (size_t i = 0; i < KEY_MATCHES_MAX + 1; i++) {
-                frame_add_uint(&frame, FACTOR_ITEM_KEY, 0);
-                add(FACTOR_ITEM_CREDENTIAL, 16);
-        }
-        assert_int_equal(find(1, matches, &n), -EPROTO);
+        assert_int_equal(find(2, &f), -EPROTO);
         start(FACTOR_NO_KEY);
-        assert_int_equal(find(1, matches, &n), 0);
-        assert_int_equal(n, 0);
+        assert_int_equal(find(1, &f), 0);
+        assert_false(f.found);
+        frame_add_uint(&frame, FACTOR_ITEM_KEY, 0);
+        add(FACTOR_ITEM_CREDENTIAL, 8);
+        assert_int_equal(find(1, &f), -EPROTO);
+        start(FACTOR_PROGRESS);
+        assert_int_equal(find(1, &f), -EPROTO);
 }
 
 static int reply(FactorOperation o, KeyReply *k) {
@@ -119,6 +117,7 @@ static int reply(FactorOperation o, KeyReply *k) {
 }
 
 static void an_assertion_is_whole_or_none(void **state) {
+        KeyAsserted a;
         KeyReply k;
 
         start(FACTOR_OK);
@@ -131,6 +130,9 @@ static void an_assertion_is_whole_or_none(void **state) {
         assert_int_equal(k.auth_data.size, 37);
         assert_int_equal(k.signature.size, 8);
         assert_int_equal(k.credential.size, 0);
+        assert_int_equal(key_assert_reply(frame.bytes, frame.size, &a), 0);
+        assert_int_equal(a.status, FACTOR_OK);
+        assert_int_equal(a.signature.size, 8);
         add(FACTOR_ITEM_SIGNATURE, 8);
         assert_int_equal(reply(FACTOR_KEY_ASSERT, &k), -EPROTO);
 
@@ -191,7 +193,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(keys_are_listed),
                 cmocka_unit_test(a_list_is_nothing_else),
-                cmocka_unit_test(matches_are_pairs),
+                cmocka_unit_test(matches_are_pairs_of_which_the_first_counts),
                 cmocka_unit_test(an_assertion_is_whole_or_none),
                 cmocka_unit_test(a_registration_has_its_chain),
                 cmocka_unit_test(only_enrolment_has_progress),

@@ -8,7 +8,6 @@ a key that is pulled out. What it cannot show: a sensor, USB.
 import json
 import os
 import pathlib
-import subprocess
 import sys
 
 from harness import check
@@ -72,15 +71,6 @@ class Key:
         return self.terminal.run(f"python3 /root/double/key_client.py {' '.join(how)}", input=key_client.to_json("ok", items, [])).strip()
 
 
-def nodes(terminal, seat):
-    """What keishid would open, found by its own code."""
-    top = DOUBLE.parent.parent
-    program = terminal.work / "key-nodes"
-    subprocess.run(["cc", "-D_GNU_SOURCE", f"-I{top}/agent", "-o", program, top / "agent/factor/key-node.c", DOUBLE / "key-nodes.c", "-lsystemd"], check=True)
-    terminal.put(program, "/root/key-nodes")
-    return terminal.run(f"chmod 755 /root/key-nodes; /root/key-nodes {seat}").split()
-
-
 def words(items):
     return " ".join(f"{name}={value.hex() if isinstance(value, bytes) else value}" for name, value in items.items())
 
@@ -122,8 +112,6 @@ def test_of_two_keys_only_the_holders_blinks(terminal):
     first, second = Key(terminal, 1), Key(terminal, 2)
     second.ready()
     before = first.state()["blinks"]
-    found = nodes(terminal, "seat0")
-    check(found == sorted([first.node, second.node]) and not nodes(terminal, "seat1"), f"keishid finds {found}")
     status, items, _ = first.ask("find", second, rp=RP, credential=second.credential)
     check(status == "ok" and items == [("key", 1), ("credential", second.credential)], f"{status} {items}")
     check(second.sign()[0] == "ok", "the holder's finger")
