@@ -269,12 +269,24 @@ void passwords_seen(Passwords *p, const char *user, const char *account, const S
 
 static void settle_later(Job *j);
 
+/* Whether a login was faster, and it is recorded already. */
+static bool is_known(const Job *j) {
+        Registry *registry = j->passwords->c.registry;
+        FingerprintMatch match = {};
+        uint64_t since;
+
+        return j->user && registry_fingerprint_find(registry, j->user, &j->fingerprint, &match) == 0 && match.current &&
+               registry_fingerprint_is_pending(registry, j->user, &j->fingerprint, &since) == REGISTRY_E_NOT_FOUND;
+}
+
 static void on_tried(int r, const char *reply, size_t size, void *userdata) {
         Job *j = userdata;
 
         j->helper = NULL;
         if (password_reply(r, reply, size) != PASSWORD_RIGHT)
                 return settle_later(j);
+        if (is_known(j))
+                return job_free(j);
         event_set(j->changed, FIELD_RESULT, "done");
         (void)store_changed(j, &j->fingerprint, trusted_clock_steady(j->passwords->c.clock), j->changed);
         job_free(j);

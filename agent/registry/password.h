@@ -35,8 +35,8 @@ int registry_password(Registry *r, const char *user, PasswordRow *ret);
 /* Of an account by name, whether its password is due since a member left (R1). 0 yes, REGISTRY_E_NOT_FOUND no. */
 int registry_shared_password_is_due(Registry *r, const char *account);
 
-/* What `fingerprint` is to the account, and whether it is another live account's current or pending one. The account's
- * own: every row is looked at and compared in constant time. */
+/* What `fingerprint` is to the account (current: or pending), and whether it is another live account's current or
+ * pending one. The account's own: every row is looked at and compared in constant time. */
 typedef struct FingerprintMatch {
         bool current, former, anothers;
 } FingerprintMatch;

@@ -28,7 +28,7 @@ def test_a_password_that_a_directory_keeps_is_told_to_be_changed_there():
     text = "info: A directory keeps this password. If it cannot be changed from here, change it there or ask your system manager."
     with PasswordRig() as rig:
         assert text not in rig.change(PASSWORD[JIRO], GOOD, GOOD, user=JIRO)
-    with PasswordRig(helpers={"keishi-password": "import socket\nsocket.socket(fileno=3).send(bytes((1, 0, 0, 0, 0)))\n"}) as rig:
+    with PasswordRig(helpers={"keishi-password": "import socket\ns = socket.socket(fileno=3)\ns.recv(4096)\ns.send(bytes((1, 0, 0, 0, 0)))\n"}) as rig:
         with open("/etc/shadow") as f:
             others = [line for line in f if not line.startswith(HANAKO + ":")]
         with open("/etc/shadow", "w") as f:
