@@ -1,6 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""keishid's side of a factor worker, in Python: starts the built program as helper.c does and speaks factor-wire.h. And a real pcscd of the test's own."""
+"""keishid's side of keishi-factor, in Python: starts the program as helper.c does and speaks factor-wire.h. And a real pcscd of the test's own.
+
+As a program, in a virtual machine, where KEISHI_FACTOR names the installed worker; it prints JSON:
+
+    worker.py find | sign READER APPLICATION ALGORITHM PIN DIGEST | watch FRAMES
+"""
 import ctypes
+import json
 import os
 import resource
 import select
@@ -9,11 +15,11 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import tempfile
 import time
 
-BUILD = os.environ["BUILD_ROOT"]
-PROGRAM = BUILD + "/agent/keishi-factor"
+PROGRAM = os.environ.get("KEISHI_FACTOR") or os.environ["BUILD_ROOT"] + "/agent/keishi-factor"
 with open(PROGRAM, "rb") as f:
     SANITIZED = b"__asan_init" in f.read()
 
@@ -193,3 +199,31 @@ def cpu_usec(function):
     function()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return int((after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1e6)
+
+
+def plain(readers):
+    for r in readers.values():
+        for a in r["applications"].values():
+            if "certificate" in a:
+                a["certificate"] = a["certificate"].hex()
+    return readers
+
+
+def main():
+    operation, *arguments = sys.argv[1:]
+    if operation == "find":
+        status, readers = find()
+        print(json.dumps({"status": status, "readers": plain(readers)}))
+    elif operation == "sign":
+        reader, application, algorithm, pin, digest = arguments
+        status, signature, tries = sign(reader, APPLICATIONS.index(application), {"rsa": RSA, "p256": P256}[algorithm], pin, bytes.fromhex(digest))
+        print(json.dumps({"status": status, "signature": signature.hex() if signature else None, "tries": tries}))
+    else:
+        with Worker(frame(WATCH)) as w:
+            for _ in range(int(arguments[0])):
+                status, items = w.hear(60)
+                print(json.dumps({"status": status, "readers": plain(Readers(items))}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
