@@ -8,10 +8,11 @@ import shutil
 import signal
 import sqlite3
 import stat
+import subprocess
 import sys
 import threading
 
-from rig import HANAKO, PASSWORD, TARO, has_other_users, rig_main, wait_for
+from rig import HANAKO, PASSWORD, SETUP, TARO, Rig, has_other_users, rig_main, wait_for
 from test_ctl import DONE, KACHO, KANRI, NOT_FOUND, USAGE, Office, last, office
 from test_enforce import logged_in
 
@@ -124,7 +125,6 @@ def test_a_copied_disk_refuses_all_staff_until_it_is_enrolled(o):
     o.stop_agent()
     start(o)
     assert identity(o)["state"] == "right" and gets_in(o)
-    o.polkit_says("yes")
     assert {e["event"] for e in map(json.loads, o.done(KANRI, "trail", "list", "--epoch", i["epoch"], "--json").splitlines())} >= {"identity-mismatch", "login-refused"}
     unique = {(e.get("KEISHI_TERMINAL_UUID"), e.get("KEISHI_EPOCH"), e["KEISHI_SEQ"]) for e in o.trail()}
     assert len(unique) == len(o.trail())
@@ -301,6 +301,23 @@ def test_whenever_the_agent_is_killed_while_it_enrols_the_next_start_is_whole():
             start(o)
             assert identity(o)["state"] == "right" and gets_in(o), number
             assert not os.path.exists(o.path(KEY + ".new"))
+
+
+def test_whenever_the_agent_is_killed_while_it_is_set_up_the_setup_was_or_can_be_made():
+    for number in range(6):
+        with Rig(setup=None) as o:
+            call = subprocess.Popen(["busctl", "--address=" + o.bus_address, "call", "org.keishi1", "/org/keishi1", "org.keishi1.Manager", "Setup", "s", json.dumps(SETUP)],
+                                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            wait_for("the setup to begin", lambda: call.poll() is not None or os.path.exists(o.path(KEY)) or os.path.exists(o.path(KEY + ".new")))
+            threading.Event().wait(0.002 * number)
+            o.stop_agent(signal.SIGKILL)
+            call.wait()
+            o.start_agent()
+            s = status(o)
+            assert s["identity"]["state"] == ("right" if s["setup"] else "unbound") and not os.path.exists(o.path(KEY + ".new")), s
+            if not s["setup"]:
+                o.bus_call("Setup", "s", json.dumps(SETUP))
+            assert identity(o)["state"] == "right" and gets_in(o) and identity(o)["epoch"].startswith("1-")
 
 
 def test_a_full_disk_leaves_the_enrolment_as_it_was():
