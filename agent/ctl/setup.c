@@ -456,9 +456,14 @@ static ExitCode check_profile(Setup *s) {
 }
 
 static ExitCode run_steps(Setup *s) {
+        bool was_set_up;
         ExitCode code;
 
         code = check_agent(s);
+        was_set_up = s->set_up;
+        /* Before the verdicts, all of which would only say the same. */
+        if (code == CTL_DONE && was_set_up)
+                code = check_identity(s);
         if (code == CTL_DONE)
                 code = read_plan(s);
         if (code == CTL_DONE)
@@ -466,8 +471,6 @@ static ExitCode run_steps(Setup *s) {
         if (code == CTL_DONE)
                 code = check_directory(s);
         if (s->check_only) {
-                if (code == CTL_DONE && s->set_up)
-                        code = check_identity(s);
                 if (code == CTL_DONE)
                         code = try_unknown(s);
                 if (code == CTL_DONE && s->plan.try_user && s->set_up)
@@ -478,7 +481,7 @@ static ExitCode run_steps(Setup *s) {
                 code = try_unknown(s);
         if (code == CTL_DONE)
                 code = write_directory(s);
-        if (code == CTL_DONE)
+        if (code == CTL_DONE && !was_set_up)
                 code = check_identity(s);
         if (code == CTL_DONE)
                 code = try_user(s);

@@ -190,6 +190,18 @@ def test_check_verifies_and_changes_nothing(o):
 
 
 @fresh
+def test_setup_on_another_machine_says_that_it_has_to_be_enrolled(o):
+    assert o.setup(example()).returncode == DONE
+    o.stop_agent()
+    o.write("etc/machine-id", "f" * 32 + "\n")
+    o.start_agent()
+    o.bus_call("Status")
+    for arguments in (("setup", "--check", "--module", o.module), ("setup", "--unattended", o.path("setup.conf"), "--module", o.module, "--no-activate")):
+        r = o.ctl(*arguments)
+        assert r.returncode == FAILED and "keishictl terminal enrol" in r.stdout, (r.stdout, r.stderr)
+
+
+@fresh
 def test_setup_is_roots_and_needs_somebody_to_ask(o):
     env = dict(o.names(), DBUS_SYSTEM_BUS_ADDRESS=o.bus_address)
     r = subprocess.run([BUILD + "/agent/ctl/keishictl", "setup", "--check"], env=env, capture_output=True, text=True, user=2001, group=2001, extra_groups=[])
