@@ -385,8 +385,10 @@ static bool take_event(In *in, AdminCommand *c) {
 }
 
 static void strip_dev(char *tty) {
-        if (strncmp(tty, "/dev/", 5) == 0)
-                memmove(tty, tty + 5, strlen(tty + 5) + 1);
+        size_t n = strlen(tty);
+
+        if (n >= 5 && memcmp(tty, "/dev/", 5) == 0)
+                memmove(tty, tty + 5, n - 5 + 1);
 }
 
 static void unparsed(AdminCommand *c, const char *message, size_t size) {

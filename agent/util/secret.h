@@ -14,5 +14,6 @@ typedef struct Secret {
 } Secret;
 
 static inline void secret_done(Secret *s) {
-        explicit_bzero(s, sizeof(*s));
+        if (s)
+                explicit_bzero(s, sizeof(*s));
 }
