@@ -197,6 +197,9 @@ FactorStatus card_find(const WorkerRequest *q, Frame *reply) {
                 s = FACTOR_INTERNAL;
         if (s == FACTOR_OK && n_findings > 0)
                 s = findings_run(&search, findings, n_findings);
+        for (size_t i = 0; s == FACTOR_OK && i < n_findings; i++)
+                if (findings[i].done && findings[i].status == FACTOR_NO_SERVICE)
+                        s = FACTOR_NO_SERVICE;
         if (s != FACTOR_OK)
                 return s;
 
@@ -209,8 +212,6 @@ FactorStatus card_find(const WorkerRequest *q, Frame *reply) {
                         continue;
                 }
                 next++;
-                if (f->done && f->status == FACTOR_NO_SERVICE)
-                        return FACTOR_NO_SERVICE;
                 reader_add(reply, &readers[i], state_of_finding(f));
                 for (size_t k = 0; f->done && k < f->n; k++)
                         facts_add(reply, &f->facts[k], reserved);

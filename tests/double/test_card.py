@@ -485,6 +485,25 @@ def test_pcscd_that_dies_midway_is_no_service_and_the_next_one_serves():
         desk.close()
     desk = Desk()
     try:
+        for i in range(2):
+            c = piv()
+            c.delay, c.on = 1.0, "get-data"
+            desk.insert(c, i)
+        result = []
+        finding = threading.Thread(target=lambda: result.append(ask(frame(worker.CARD_FIND))))
+        finding.start()
+        end = time.monotonic() + 10
+        while not c.log and time.monotonic() < end:
+            time.sleep(0.01)
+        desk.pcscd.stop(signal.SIGKILL)
+        finding.join()
+        assert result == [("no-service", [])]
+        for slot in desk.slots:
+            slot.remove()
+    finally:
+        desk.close()
+    desk = Desk()
+    try:
         assert sign(desk.insert(piv("rsa")), PIV, RSA, "123456", DIGEST)[0] == "ok"
     finally:
         desk.close()
