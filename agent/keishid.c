@@ -46,6 +46,7 @@
 #define LOCK_PAUSE_USEC      (50 * USEC_PER_MSEC)
 #define CARD_PARALLEL        32
 #define CARD_USEC            ((FACTOR_CARD_SIGN_SEC + 3) * USEC_PER_SEC)
+#define KEY_USEC             ((FACTOR_KEY_LIST_SEC + 3) * USEC_PER_SEC)
 
 typedef struct Options {
         const char *root;    /* prefix of state, configuration and sockets */
@@ -64,7 +65,7 @@ typedef struct Keishid {
         HelperPool *password;
         HelperPool *quality, *fingerprint, *background;
         Passwords *passwords;
-        HelperPool *card;
+        HelperPool *card, *key;
         TrustFile *card_trust;
         TrustedClock clock;
         HelperPool *end;
@@ -95,6 +96,7 @@ static void keishid_done(Keishid *k) {
         k->background = helper_pool_free(k->background);
         k->password = helper_pool_free(k->password);
         k->card = helper_pool_free(k->card);
+        k->key = helper_pool_free(k->key);
         k->card_trust = trust_file_free(k->card_trust);
         k->end = helper_pool_free(k->end);
         k->software = software_free(k->software);
@@ -272,6 +274,8 @@ static int start_helpers(Keishid *k) {
         if (r == 0)
                 r = start_pool(k, &k->card, FACTOR_PROGRAM_CARD, CARD_PARALLEL, CARD_USEC);
         if (r == 0)
+                r = start_pool(k, &k->key, FACTOR_PROGRAM_KEY, CARD_PARALLEL, KEY_USEC);
+        if (r == 0)
                 r = trust_file_new(&k->card_trust, k->config->card_ca, k->config->card_crl);
         if (r == 0)
                 r = start_pool(k, &k->end, "keishi-end", END_PARALLEL, END_USEC);
@@ -397,6 +401,8 @@ static int start_login(Keishid *k, const char *boot_id) {
                 .passwords = k->passwords,
                 .card = k->card,
                 .card_trust = k->card_trust,
+                .key = k->key,
+                .root = k->options.root,
                 .config = k->config,
                 .clock = &k->clock,
                 .sessions = k->sessions,

@@ -86,9 +86,9 @@ int card_holder_find(CardHolder *ret, const LoginContext *context, const char *a
         r = registry_user(context->registry, account, &user);
         if (r != 0)
                 return r == REGISTRY_E_NOT_FOUND ? 0 : r;
-        *ret = (CardHolder){
-                .account = TAKE_PTR(user.account), .person = TAKE_PTR(user.person), .shared = user.shared
-        };
+        ret->account = TAKE_PTR(user.account);
+        ret->person = TAKE_PTR(user.person);
+        ret->shared = user.shared;
         return 0;
 }
 

@@ -27,9 +27,9 @@ int credential_target_find(Bus *b, const char *user, CredentialTarget *ret) {
                 return r;
         if (u.shared || !u.person)
                 return REGISTRY_E_NOT_FOUND;
-        *ret = (CredentialTarget){
-                .account = TAKE_PTR(u.account), .person = TAKE_PTR(u.person), .unit = TAKE_PTR(u.unit)
-        };
+        ret->account = TAKE_PTR(u.account);
+        ret->person = TAKE_PTR(u.person);
+        ret->unit = TAKE_PTR(u.unit);
         return 0;
 }
 

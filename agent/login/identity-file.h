@@ -35,7 +35,7 @@ int key_make(const char *root, unsigned char ret[static IDENTITY_KEY_SIZE]);
 /* Brings the files in line with what the registry says: the new key takes the place of the old one, which is
  * overwritten, when it is the expected one; else it is thrown away. 0; KEY_E_LOST: neither is the expected one, and
  * nothing is thrown away but an unfinished file. To be called after the commit, and at each start. */
-enum { _KEY_E_SUCCESS, KEY_E_LOST };
+enum { _IDENTITY_KEY_E_SUCCESS, KEY_E_LOST };
 int key_settle(const char *root, const unsigned char expected[static IDENTITY_KEY_SIZE]);
 /* Throws away a key that was made and is not going to be used. */
 void key_abandon(const char *root);

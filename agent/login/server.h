@@ -33,6 +33,8 @@ typedef struct LoginContext {
         HelperPool *password;
         Passwords *passwords;
         HelperPool *card;      /* keishi-factor */
+        HelperPool *key;       /* keishi-factor-key */
+        const char *root;      /* prefix of files and devices */
         TrustFile *card_trust; /* the authorities of cards */
         const Config *config;
         TrustedClock *clock;

@@ -337,6 +337,7 @@ void auth_person(Transaction *t, const Message *m) {
 void auth_abandoned(Transaction *t) {
         if (t->stage == STAGE_AUTH &&
                 (t->state == STATE_PASSWORD || t->state == STATE_VERIFY || t->state == STATE_PERSON ||
-                        t->state == STATE_CARD || t->state == STATE_PIN_CONFIRM || t->state == STATE_PIN))
+                        t->state == STATE_CARD || t->state == STATE_KEY || t->state == STATE_PIN_CONFIRM ||
+                        t->state == STATE_PIN))
                 transaction_record_refused(t, EVENT_LOGIN_ABANDONED, NULL, NULL, "abandoned");
 }

@@ -62,6 +62,8 @@ static void ask(Transaction *t, unsigned factor) {
         switch (factor) {
         case FACTOR_CARD:
                 return card_start(t);
+        case FACTOR_BIOMETRIC:
+                return key_start(t);
         default:
                 return transaction_prompt(t, STATE_PASSWORD, PROMPT_PASSWORD, N_("Password: "));
         }
@@ -80,6 +82,8 @@ static unsigned preferred(unsigned next, const FactorPlan *p) {
 void factors_without_card(Transaction *t) {
         unsigned next = factor_plan_next(&t->plan);
 
+        if ((next & FACTOR_BIOMETRIC) && key_is_plugged_in(t))
+                return ask(t, FACTOR_BIOMETRIC);
         if (next & FACTOR_PASSWORD)
                 return ask(t, FACTOR_PASSWORD);
         ask(t, preferred(next, &t->plan));

@@ -23,6 +23,7 @@ typedef enum State {
         STATE_CARD,        /* a card is looked for, waited for, or proves itself */
         STATE_PIN_CONFIRM, /* whether to use the last try of a PIN has been asked */
         STATE_PIN,         /* the card's PIN has been asked for */
+        STATE_KEY,         /* a key is looked for, waited for, or verifies a finger */
         STATE_PERSON,      /* the staff number behind a shared ID has been asked for */
         STATE_NEW,         /* a new password has been asked for */
         STATE_NEW_AGAIN,   /* …and once more */
@@ -51,6 +52,7 @@ typedef struct UsedCredential {
 } UsedCredential;
 
 typedef struct CardStep CardStep;
+typedef struct KeyStep KeyStep;
 
 /* What people typed; apart, because most calls have none of it. */
 typedef struct Typed {
@@ -96,6 +98,7 @@ struct Transaction {
         unsigned factors;       /* verified */
         FactorPlan plan;        /* what is asked for */
         CardStep *card;         /* while the card is dealt with */
+        KeyStep *key;           /* the same of a key */
         UsedCredential used[2];
         size_t n_used;
         char credentials[80]; /* in later stages: those of the proof */
@@ -212,6 +215,12 @@ void password_used(Transaction *t, Proof *p);
 int password_demand(Transaction *t, const Proof *p, const FactsData *d, const Verdict *v);
 /* "max-age", "member-left"; NULL: not due. */
 const char *password_due_to_string(PasswordDue due);
+
+/* stage-key.c */
+void key_start(Transaction *t);
+/* Whether any key is plugged in, whoever's. */
+bool key_is_plugged_in(const Transaction *t);
+KeyStep *key_step_free(KeyStep *s);
 
 /* describe.c */
 /* Collects facts and judges; r as facts_judge(). *ret_data is to be freed by facts_done(). */

@@ -33,6 +33,7 @@ static void end(Transaction *t) {
         t->query = lookup_query_cancel(t->query);
         t->helper = helper_cancel(t->helper);
         t->card = card_step_free(t->card);
+        t->key = key_step_free(t->key);
         if (t->fd >= 0)
                 close(TAKE_FD(t->fd));
         t->on_end(t, t->userdata);
@@ -508,6 +509,7 @@ Transaction *transaction_free(Transaction *t) {
         lookup_query_cancel(t->query);
         helper_cancel(t->helper);
         card_step_free(t->card);
+        key_step_free(t->key);
         if (t->fd >= 0)
                 close(t->fd);
         peer_done(&t->peer);

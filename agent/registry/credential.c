@@ -147,8 +147,8 @@ int registry_credential(Registry *r, const char *uuid, Credential *ret) {
 
 int registry_credential_used(Registry *r, const char *uuid, uint32_t counter, uint64_t now_usec) {
         static const char sql[] = "INSERT INTO credential_counters (credential, counter, used) VALUES (?1, ?2, ?3)"
-                                  " ON CONFLICT (credential) DO UPDATE SET counter = excluded.counter,"
-                                  " used = excluded.used";
+                                  " ON CONFLICT (credential) DO UPDATE SET"
+                                  " counter = max(counter, excluded.counter), used = excluded.used";
         _cleanup_statement_ sqlite3_stmt *s = NULL;
         int q;
 

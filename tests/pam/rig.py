@@ -207,7 +207,7 @@ class Rig:
         """A directory of helpers: the real ones, and doubles in the place of some."""
         os.mkdir(self.dir + "/helpers")
         for name in ("keishi-lookup", "keishi-password", "keishi-end", "keishi-software", "keishi-admin", "keishi-sudoers", "keishi-quality", "keishi-fingerprint",
-                     "keishi-factor"):
+                     "keishi-factor", "keishi-factor-key"):
             path = self.dir + "/helpers/" + name
             if name in doubles:
                 with open(path, "w") as f:
