@@ -88,7 +88,7 @@ static ExitCode make_filter(const Ctl *ctl, const Args *args, json_object **ret)
 
 static ExitCode print_entry(const Ctl *ctl, json_object *entry) {
         static const char *const shown[] = { "account", "target", "name", "terminal", "service", "tty", "noun",
-                "reason", "rule", "detail" };
+                "reason", "rule", "command", "requested_by", "detail" };
         _cleanup_free_ char *line = NULL, *safe = NULL;
         char when[MOMENT_TEXT_MAX];
         json_object *value;

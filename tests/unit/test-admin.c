@@ -48,6 +48,19 @@ static void arguments_are_quoted_as_a_shell_takes_them(void **state) {
         }
 }
 
+/* sudo 1.9.16 writes these twice. */
+static void the_end_of_a_command_is_read_as_sudo_writes_it(void **state) {
+        static const char text[] =
+                "@cee:{\"sudo\":{\"exit\":{\"uuid\":\"d5c0dd33b7-edd0\",\"run_time\":{\"seconds\":0},"
+                "\"exit_value\":1,\"run_time\":{\"seconds\":0},\"exit_value\":1}}}";
+        AdminCommand c;
+
+        assert_int_equal(admin_parse_sudo(text, strlen(text), &c), 0);
+        assert_int_equal(c.kind, ADMIN_EXITED);
+        assert_int_equal(c.exit_status, 1);
+        assert_string_equal(c.id, "d5c0dd33b7-edd0");
+}
+
 static void what_is_no_event_of_sudo_is_kept_as_text(void **state) {
         static const char *const cases[] = {
                 "@cee:",
@@ -198,6 +211,7 @@ static void another_plugin_in_sudo_conf_is_found(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(arguments_are_quoted_as_a_shell_takes_them),
+                cmocka_unit_test(the_end_of_a_command_is_read_as_sudo_writes_it),
                 cmocka_unit_test(what_is_no_event_of_sudo_is_kept_as_text),
                 cmocka_unit_test(a_command_that_is_too_long_says_how_much_is_missing),
                 cmocka_unit_test(pkexec_is_read_and_its_refusals_are_not_commands),
