@@ -21,18 +21,52 @@ static bool copy(char **ret, const char *text) {
         return *ret || !text;
 }
 
-/* A number may be another process's by now, so the account has to be the same where the entry has one. */
-static bool is_of(const Hint *h, const AdminCommand *c) {
+/* pkexec writes when its session is open and its command is about to run. */
+#define PKEXEC_USEC (10 * USEC_PER_SEC)
+
+static bool is_of(const Hint *h, const AdminRecord *r) {
+        const AdminCommand *c = &r->command;
         bool polkit = strcmp(h->session.service, "polkit-1") == 0;
 
-        return polkit == (c->source == ADMIN_PKEXEC) && (!*c->user || strcmp(h->session.account, c->user) == 0);
+        return (uint32_t)h->session.process.pid == r->pid && polkit == (c->source == ADMIN_PKEXEC) &&
+               (!*c->user || strcmp(h->session.account, c->user) == 0) && r->realtime_usec >= h->account_usec;
 }
 
-Hint *hint_find(AdminLog *l, uint32_t pid, const AdminCommand *c) {
-        for (Hint *h = l->hints.first; pid > 0 && h; h = h->next)
-                if ((uint32_t)h->session.process.pid == pid && is_of(h, c))
+static bool is_alive(const Hint *h) {
+        int fd = process_open(h->session.process);
+
+        if (fd >= 0)
+                close(fd);
+        return fd >= 0;
+}
+
+/* Once, in the time in which the process can be nothing but sudo or pkexec; then its end, by the same number. Whatever
+ * else it writes only as long as it is there: its number may be another process's later. */
+static bool confirms(const Hint *h, const AdminRecord *r) {
+        if (r->command.kind == ADMIN_EXITED)
+                return h->logged && !h->ended && *h->id && strcmp(h->id, r->command.id) == 0;
+        if (h->logged)
+                return is_alive(h);
+        if (r->command.source == ADMIN_PKEXEC)
+                return r->realtime_usec <= h->account_usec + PKEXEC_USEC;
+        return h->session_usec == 0 || r->realtime_usec <= h->session_usec;
+}
+
+Hint *hint_find(AdminLog *l, const AdminRecord *r) {
+        for (Hint *h = l->hints.first; r->pid > 0 && h; h = h->next)
+                if (is_of(h, r) && confirms(h, r))
                         return h;
         return NULL;
+}
+
+void hint_told(Hint *h, const AdminRecord *r) {
+        if (r->command.kind == ADMIN_EXITED) {
+                h->ended = true;
+                return;
+        }
+        if (!h->logged)
+                memcpy(h->id, r->command.id, sizeof(h->id));
+        h->logged = true;
 }
 
 static void record_not_logged(AdminLog *l, const Hint *h) {
@@ -161,6 +195,10 @@ void admin_log_hint(AdminLog *l, const Session *s, bool expected) {
         h->session.tty = tty;
         memcpy(h->session.id, s->id, sizeof(s->id));
         h->at_usec = now;
+        if (h->account_usec == 0)
+                h->account_usec = clock_usec(CLOCK_REALTIME);
+        else if (expected)
+                h->session_usec = clock_usec(CLOCK_REALTIME);
         if (expected && !h->logged)
                 h->deadline_usec = now + EXPECT_USEC;
         arm(l, now);

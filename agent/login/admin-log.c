@@ -14,7 +14,11 @@
 #define PAUSE_MIN_USEC (1 * USEC_PER_SEC)
 #define PAUSE_MAX_USEC (60 * USEC_PER_SEC)
 #define RETRY_USEC     (5 * USEC_PER_SEC)
-#define FAILURES_TOLD  4u /* a reader that ends this often, one time after another, is told */
+#define UNCONFIRMED_EACH                                                                                               \
+        { .burst = 30, .interval_usec = 60 * USEC_PER_SEC }
+#define UNCONFIRMED_ALL                                                                                                \
+        { .burst = 200, .interval_usec = 10 * USEC_PER_SEC }
+#define FAILURES_TOLD 4u /* a reader that ends this often, one time after another, is told */
 
 void admin_log_tell(AdminLog *l, const char *result, const char *reason, const char *detail) {
         _cleanup_(event_free_p) Event *e = NULL;
@@ -83,20 +87,32 @@ static const char *result_of(const AdminCommand *c) {
         return results[c->kind];
 }
 
-/* Who acted: whom PAM has let through, else whom the program names, or whose login root's shell is of. */
+/* Who acted: whom PAM has let through; else whom root's sudo names; else whose uid wrote it. */
 static int set_person(AdminLog *l, Event *e, const Hint *h) {
-        const char *account = h && h->session.account ? h->session.account : l->record.command.user;
+        const AdminRecord *r = &l->record;
+        const char *account = h ? h->session.account : r->uid == 0 ? r->command.user : l->login;
         _cleanup_(user_done) User u = {};
-        int r;
+        int rc;
 
         event_set(e, FIELD_ACCOUNT, account);
-        r = registry_user(l->c.registry, l->login ? l->login : account, &u);
-        if (r != 0 && r != REGISTRY_E_NOT_FOUND)
-                return r;
+        if (r->uid != UINT32_MAX)
+                event_set_uint(e, FIELD_UID, r->uid);
+        if (!h && l->login)
+                account = l->login;
+        if (!account || !*account)
+                return 0;
+        rc = registry_user(l->c.registry, account, &u);
+        if (rc != 0 && rc != REGISTRY_E_NOT_FOUND)
+                return rc;
         event_set(e, FIELD_PERSON, h && h->session.person ? h->session.person : u.person);
         event_set(e, FIELD_NAME, h && h->session.person ? h->session.name : u.name);
         event_set(e, FIELD_USER_UNIT, u.unit);
         return 0;
+}
+
+/* root's word, or of a process that keishi itself has let through. */
+static bool is_confirmed(const AdminLog *l, const Hint *h) {
+        return h || l->record.uid == 0;
 }
 
 static int command_event(AdminLog *l, const Hint *h, Event **ret) {
@@ -127,6 +143,8 @@ static int command_event(AdminLog *l, const Hint *h, Event **ret) {
         else if (c->exit_status >= 0)
                 event_set_uint(e, FIELD_EXIT, (uint64_t)c->exit_status);
         event_set_uint(e, FIELD_HAPPENED, l->record.realtime_usec);
+        if (!is_confirmed(l, h))
+                event_set(e, FIELD_VIA, "unconfirmed");
         *ret = TAKE_PTR(e);
         return 0;
 }
@@ -164,21 +182,12 @@ static int commit(AdminLog *l, Event *e) {
         return 0;
 }
 
-/* Anybody can write under the name of pkexec: one whose process keishi has not let through is not about a command. */
-static bool is_foreign(const AdminLog *l, const Hint *h) {
-        return l->record.what == ADMIN_WHAT_COMMAND && l->record.command.source == ADMIN_PKEXEC && (!h || h->logged);
-}
-
 static void record_now(AdminLog *l) {
         _cleanup_(event_free_p) Event *e = NULL;
         bool command = l->record.what == ADMIN_WHAT_COMMAND;
-        Hint *h = command ? hint_find(l, l->record.pid, &l->record.command) : NULL;
+        Hint *h = command ? hint_find(l, &l->record) : NULL;
         int r = 0;
 
-        if (is_foreign(l, h)) {
-                acknowledge(l);
-                return;
-        }
         if (command)
                 r = command_event(l, h, &e);
         else if (l->record.what == ADMIN_WHAT_GAP)
@@ -189,8 +198,8 @@ static void record_now(AdminLog *l) {
                 arm(l, RETRY_USEC);
                 return;
         }
-        if (h && (l->record.command.kind == ADMIN_ACCEPTED || l->record.command.kind == ADMIN_UNPARSED))
-                h->logged = true;
+        if (h)
+                hint_told(h, &l->record);
         if (command && l->record.realtime_usec > l->last_usec)
                 l->last_usec = l->record.realtime_usec;
         free(l->login);
@@ -209,18 +218,43 @@ static void on_login(int r, Account *account, void *userdata) {
 
         l->query = NULL;
         if (r == 0)
-                l->login = strdup(account->name); /* without it the entry names root alone */
+                l->login = strdup(account->name); /* without it the entry has the uid alone */
         record_now(l);
 }
 
-/* root calls sudo in a shell that somebody became root in: the login is whose it is, if the host keeps track. */
-static bool has_other_login(const AdminRecord *r) {
-        return r->what == ADMIN_WHAT_COMMAND && r->command.source == ADMIN_SUDO &&
-               strcmp(r->command.user, "root") == 0 && r->login_uid != 0 && r->login_uid != UINT32_MAX;
+/* Whose account has to be looked up. root calls sudo in a shell that somebody became root in: the login is whose it is,
+ * if the host keeps track. UINT32_MAX: nobody's. */
+static uint32_t uid_to_look_up(AdminLog *l) {
+        const AdminRecord *r = &l->record;
+
+        if (r->what != ADMIN_WHAT_COMMAND || hint_find(l, r))
+                return UINT32_MAX;
+        return r->uid != 0 ? r->uid : r->login_uid != 0 ? r->login_uid : UINT32_MAX;
+}
+
+/* What nothing confirms is recorded, for it may be true: sudo refused before PAM was asked, or the agent was away. Not
+ * without bounds, for it may be made up. */
+static bool is_one_too_many(AdminLog *l) {
+        const AdminRecord *r = &l->record;
+
+        if (r->what != ADMIN_WHAT_COMMAND || r->uid == 0 || hint_find(l, r))
+                return false;
+        if (r->uid != UINT32_MAX && budget_spend(&l->unconfirmed, r->uid, clock_usec(CLOCK_BOOTTIME))) {
+                l->told_dropped = false;
+                return false;
+        }
+        if (!l->told_dropped)
+                admin_log_tell(l, "dropped", "unconfirmed",
+                        "somebody fills the system log under the name of sudo or pkexec; what no PAM call confirms is "
+                        "not "
+                        "recorded meanwhile");
+        l->told_dropped = true;
+        return true;
 }
 
 static bool on_said(const char *packet, size_t size, void *userdata) {
         AdminLog *l = userdata;
+        uint32_t uid;
 
         if (l->busy || size != sizeof(l->record))
                 return false; /* which ends it */
@@ -228,7 +262,12 @@ static bool on_said(const char *packet, size_t size, void *userdata) {
         if (!record_valid(&l->record))
                 return false;
         l->busy = true;
-        if (has_other_login(&l->record) && lookup_uid(l->c.lookup, l->record.login_uid, on_login, l, &l->query) == 0)
+        if (is_one_too_many(l)) {
+                acknowledge(l);
+                return true;
+        }
+        uid = uid_to_look_up(l);
+        if (uid != UINT32_MAX && lookup_uid(l->c.lookup, uid, on_login, l, &l->query) == 0)
                 return true;
         record_now(l);
         return true;
@@ -308,6 +347,7 @@ int admin_log_new(AdminLog **ret, const AdminLogContext *context) {
         l->c = *context;
         l->acks = -EBADF;
         l->pause_usec = PAUSE_MIN_USEC;
+        l->unconfirmed = (Budget){ .each = UNCONFIRMED_EACH, .all = UNCONFIRMED_ALL };
         l->root = strdup(context->root ? context->root : "");
         if (!l->root)
                 return -ENOMEM;

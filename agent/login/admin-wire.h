@@ -28,7 +28,7 @@ typedef struct AdminRecord {
         uint32_t version, what;
         uint32_t uid, login_uid, pid; /* of the writer, as the kernel told journald; UINT32_MAX, 0: not known */
         uint32_t reserved;
-        uint64_t realtime_usec;
+        uint64_t realtime_usec; /* when it was sent, as the kernel told journald; else when it was written */
         char cursor[ADMIN_CURSOR_MAX];
         char boot_id[40];
         AdminCommand command; /* with ADMIN_WHAT_COMMAND */

@@ -108,17 +108,13 @@ static int open_journal(const Reader *r, sd_journal **ret) {
         return rc < 0 ? rc : sd_journal_set_data_threshold(*ret, 2 * ADMIN_MESSAGE_MAX);
 }
 
-/* sudo writes as root. pkexec writes as whoever called it: that it is pkexec is held against its PAM calls by the
- * agent, and only the kernel's word about who wrote is passed on. */
+/* sudo and pkexec write with the real uid of whoever called them, so anybody can write under their names. What the
+ * kernel says about the writer is passed on, and held by the agent against what it knows of PAM calls. */
 static int open_commands(Reader *r) {
         int rc = open_journal(r, &r->commands);
 
         if (rc >= 0)
                 rc = sd_journal_add_match(r->commands, "SYSLOG_IDENTIFIER=sudo", 0);
-        if (rc >= 0)
-                rc = sd_journal_add_match(r->commands, "_UID=0", 0);
-        if (rc >= 0)
-                rc = sd_journal_add_disjunction(r->commands);
         if (rc >= 0)
                 rc = sd_journal_add_match(r->commands, "SYSLOG_IDENTIFIER=pkexec", 0);
         return rc;
@@ -139,9 +135,9 @@ static int get(sd_journal *j, const char *field, const char **ret, size_t *ret_s
         return 0;
 }
 
-static uint32_t get_number(sd_journal *j, const char *field, uint32_t otherwise) {
+static uint64_t get_number(sd_journal *j, const char *field, uint64_t max, uint64_t otherwise) {
         const char *text;
-        char copy[16];
+        char copy[24];
         uint64_t value;
         size_t size;
 
@@ -149,11 +145,10 @@ static uint32_t get_number(sd_journal *j, const char *field, uint32_t otherwise)
                 return otherwise;
         memcpy(copy, text, size);
         copy[size] = '\0';
-        return parse_uint64(copy, 0, UINT32_MAX, &value) < 0 ? otherwise : (uint32_t)value;
+        return parse_uint64(copy, 0, max, &value) < 0 ? otherwise : value;
 }
 
-/* Only the program itself: a shell of root that calls itself sudo is none. What is gone by the time that journald looks
- * has no _EXE. */
+/* What is another program at the time when journald looks is not sudo. What is gone by then has no _EXE. */
 static bool is_program(sd_journal *j, const char *path) {
         const char *text;
         size_t size;
@@ -172,7 +167,7 @@ static int place(sd_journal *j, AdminRecord *record) {
         if (strlen(cursor) >= sizeof(record->cursor))
                 return -E2BIG;
         memcpy(record->cursor, cursor, strlen(cursor) + 1);
-        if (sd_journal_get_realtime_usec(j, &record->realtime_usec) < 0)
+        if (record->realtime_usec == 0 && sd_journal_get_realtime_usec(j, &record->realtime_usec) < 0)
                 record->realtime_usec = 0;
         if (sd_journal_get_monotonic_usec(j, &usec, &boot) >= 0)
                 sd_id128_to_string(boot, record->boot_id);
@@ -190,11 +185,11 @@ static int read_command(sd_journal *j, AdminRecord *record) {
         if (rc < 0)
                 return -ENOMSG;
         sudo = name_size == 4;
-        record->uid = get_number(j, "_UID", UINT32_MAX);
-        record->login_uid = get_number(j, "_AUDIT_LOGINUID", UINT32_MAX);
-        record->pid = get_number(j, "_PID", 0);
-        /* An entry may have a field twice, but for those that journald adds. */
-        if (sudo && (record->uid != 0 || !is_program(j, "/usr/bin/sudo")))
+        record->uid = (uint32_t)get_number(j, "_UID", UINT32_MAX, UINT32_MAX);
+        record->login_uid = (uint32_t)get_number(j, "_AUDIT_LOGINUID", UINT32_MAX, UINT32_MAX);
+        record->pid = (uint32_t)get_number(j, "_PID", UINT32_MAX, 0);
+        record->realtime_usec = get_number(j, "_SOURCE_REALTIME_TIMESTAMP", INT64_MAX, 0);
+        if (sudo && !is_program(j, "/usr/bin/sudo"))
                 return -ENOMSG;
         rc = get(j, "MESSAGE", &message, &size);
         if (rc == -ENOENT)

@@ -96,7 +96,7 @@ typedef enum EventKind {
         X(PATH, "KEISHI_PATH", 256)                                                                     \
         X(COUNT, "KEISHI_COUNT", 32)                                                                    \
         X(DETAIL, "KEISHI_DETAIL", 1024)                                                                \
-        X(VIA, "KEISHI_VIA", 32)                    /* how it came here when not directly: reserve, reserve-cut, break-glass */ \
+        X(VIA, "KEISHI_VIA", 32)                    /* how it came here when not directly: reserve, reserve-cut, break-glass; or unconfirmed */ \
         X(DEPUTY, "KEISHI_DEPUTY", 64)              /* uuid of the row by which the account acted for another */           \
         X(COMMAND, "KEISHI_COMMAND", 4096)          /* as a shell would take it; what is cut off is counted at the end */ \
         X(CWD, "KEISHI_CWD", 1024)                  /* where it was called */                           \

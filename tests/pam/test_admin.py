@@ -48,7 +48,7 @@ class Host(Office):
         """Writes entries behind those that are there."""
         text = b""
         for message in messages:
-            self.now += 1000
+            self.now = max(self.now + 1000, time.time_ns() // 1000)
             self.pid += 1
             data = message if isinstance(message, bytes) else message.encode()
             values = dict(fields, _BOOT_ID=BOOT, _MACHINE_ID=MACHINE, _UID=uid, _PID=pid or self.pid, SYSLOG_IDENTIFIER=identifier)
@@ -102,16 +102,25 @@ def test_whatever_is_typed_stays_one_value_that_can_be_read_back():
             assert 3900 < len(long["KEISHI_COMMAND"].encode()) <= 4096
 
 
-def test_only_what_root_wrote_as_sudo_counts():
+def test_what_nothing_confirms_is_marked_under_the_uid_that_wrote_it():
     with Host() as rig:
-        rig.log(ran("forged"), uid=2001)
-        rig.log(ran("forged"), uid=2001, name="user-2001")
-        rig.log(ran("forged"), identifier="pkexec")
-        rig.log(ran("forged"), _EXE="/usr/bin/python3.11")
-        rig.log("hanako: Executing command [USER=root] [TTY=/dev/pts/0] [CWD=/tmp] [COMMAND=/usr/bin/forged]", identifier="pkexec", uid=2001)
+        rig.log(ran("forged", user=TARO), uid=UID[HANAKO], name="user-2001")
+        rig.log("taro: Executing command [USER=root] [TTY=/dev/pts/0] [CWD=/tmp] [COMMAND=/usr/bin/forged]", identifier="pkexec", uid=UID[HANAKO])
+        rig.log(ran("other"), _EXE="/usr/bin/python3.11")
+        rig.log(ran("other"), identifier="su")
         rig.log("pam_unix(sudo:session): session opened for user root(uid=0) by (uid=2001)")
         rig.log(ran("real"), _EXE="/usr/bin/sudo")
-        assert [e["KEISHI_COMMAND"] for e in rig.commands()] == ["/usr/bin/id real"]
+        assert [(e["KEISHI_COMMAND"], e["KEISHI_ACCOUNT"], e["KEISHI_PERSON"], e.get("KEISHI_VIA")) for e in rig.commands(3)] == [
+            ("/usr/bin/id forged", HANAKO, "100001", "unconfirmed"), ("/usr/bin/forged", HANAKO, "100001", "unconfirmed"), ("/usr/bin/id real", HANAKO, "100001", None)]
+
+
+def test_a_flood_that_nothing_confirms_is_bounded_and_told_and_hides_nothing():
+    with Host() as rig:
+        rig.log(*[ran("flood%d" % i) for i in range(500)], uid=UID[TARO])
+        rig.log(ran("real"))
+        wait_for("the real one", lambda: [e for e in rig.trail(event="admin-command") if e["KEISHI_COMMAND"] == "/usr/bin/id real"], 30)
+        assert 30 <= len(rig.trail(event="admin-command", via="unconfirmed")) <= 35
+        assert [e["KEISHI_RESULT"] for e in rig.trail(event="admin-log", reason="unconfirmed")] == ["dropped"]
 
 
 def test_what_is_not_in_the_asked_form_is_kept_as_it_is():
@@ -179,24 +188,33 @@ def test_an_administrator_in_a_shell_of_root_is_named():
         assert (e["KEISHI_ACCOUNT"], e.get("KEISHI_PERSON"), e.get("KEISHI_NAME")) == ("root", "100002", "鈴木太郎"), e
 
 
-def sudo(rig, user=HANAKO, answers=None):
-    """A sudo that has gone through PAM, and stays; stands for sudo itself, which would write and then run the command."""
-    p = subprocess.Popen(rig.drive_command("sudo", user, "auth", "account", "user=root", "open", "wait", "close", answers=answers or [PASSWORD[user]], u=user), env=rig.environment(),
-                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+def sudo(rig, *said, user=HANAKO, answers=None):
+    """A sudo that goes through PAM, writes `said` after the account stage, opens its session and stays. Stands for sudo itself, whose real uid is the caller's."""
+    p = subprocess.Popen(rig.drive_command("sudo", user, "auth", "account", "user=root", "line", "open", "wait", "close", answers=answers or [PASSWORD[user]], u=user),
+                         env=rig.environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    wait_for("its account stage", lambda: rig.trail(event="login-granted", stage="account", peer_pid=str(p.pid)))
+    if said:
+        rig.log(*said, pid=p.pid, uid=UID[user])
+    p.stdin.write("\n")
+    p.stdin.flush()
     wait_for("its session", lambda: rig.trail(event="session-opened", peer_pid=str(p.pid)))
     return p
 
 
 def test_a_command_that_pam_let_through_and_the_log_does_not_tell_is_recorded_as_such():
     with Host() as rig:
-        told, silent = sudo(rig), sudo(rig)
-        rig.log(ran("told"), pid=told.pid)
-        told_entry = rig.commands(result="accepted")[0]
+        rig.log(ran("before"), pid=70001, uid=UID[HANAKO])  # the number of a process to come is of no use
+        told, silent = sudo(rig, ran("told")), sudo(rig)
+        rig.log(ran("late"), pid=silent.pid, uid=UID[HANAKO])  # what its command may have written
+        rig.log(event("exit", exit_value=0), pid=told.pid, uid=UID[HANAKO])
+        told_entry = rig.commands(result="accepted", peer_pid=str(told.pid))[0]
+        assert "KEISHI_VIA" not in told_entry and "KEISHI_VIA" not in rig.commands(result="ended")[0]
         missing = rig.commands(seconds=60, result="not-logged")[0]
         opened = {e["KEISHI_PEER_PID"]: e for e in rig.trail(event="session-opened")}
         assert {k: missing.get("KEISHI_" + k) for k in ("ACCOUNT", "PERSON", "TARGET", "SERVICE", "PEER_PID", "SESSION")} == {
             "ACCOUNT": HANAKO, "PERSON": "100001", "TARGET": "root", "SERVICE": "sudo", "PEER_PID": str(silent.pid), "SESSION": opened[str(silent.pid)]["KEISHI_SESSION"]}, missing
-        assert told_entry["KEISHI_SESSION"] == opened[str(told.pid)]["KEISHI_SESSION"], told_entry
+        unconfirmed = [e["KEISHI_COMMAND"] for e in rig.trail(event="admin-command", via="unconfirmed")]
+        assert unconfirmed == ["/usr/bin/id before", "/usr/bin/id late"], rig.trail(event="admin-command")
         for p in (told, silent):
             p.communicate(timeout=30)
         assert len(rig.trail(event="admin-command", result="not-logged")) == 1
@@ -204,8 +222,7 @@ def test_a_command_that_pam_let_through_and_the_log_does_not_tell_is_recorded_as
 
 def test_the_person_behind_a_shared_id_is_named():
     with Host(dict(SETUP, designations=[{"scope": "会計", "subject": "user:" + MADOGUCHI, "services": "@console @admin"}])) as rig:
-        p = sudo(rig, MADOGUCHI, [PASSWORD[MADOGUCHI], "100001"])
-        rig.log(ran(user=MADOGUCHI), pid=p.pid)
+        p = sudo(rig, ran(user=MADOGUCHI), user=MADOGUCHI, answers=[PASSWORD[MADOGUCHI], "100001"])
         e = rig.commands(result="accepted")[0]
         assert (e["KEISHI_ACCOUNT"], e["KEISHI_PERSON"], e["KEISHI_NAME"]) == (MADOGUCHI, "100001", "山田花子"), e
         p.communicate(timeout=30)

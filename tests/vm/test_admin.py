@@ -32,6 +32,7 @@ def test_a_command_of_sudo_is_recorded_with_who_where_and_every_argument(termina
     check(entry["command"] == "/bin/echo 'a b' 'new\\x0aline' '\\x1b[31mred\\x07' 日本 \\xe2\\x80\\xaegnp 'it'\"'\"'s' '' \\xff\\xfe",
           f"the command is {entry['command']!r}")
     seen = {name: entry.get(name) for name in ("account", "person", "name", "target", "service", "tty", "cwd")}
+    check("via" not in entry, f"it came {entry.get('via')}")
     check(seen == {"account": "kanri", "person": "9001", "name": "管理一郎", "target": "root", "service": "sudo", "tty": "tty1", "cwd": "/home/kanri"}, f"it says {seen}")
     check(ended.get("exit") == "0" and ended.get("object") == entry.get("object") and ended.get("account") == "kanri", f"its end is {ended}")
 
@@ -80,7 +81,7 @@ systemctl restart polkit""")
     status, text = terminal.console_command("pkexec id -un", [PASSWORD["kanri"]], timeout=120)
     check(status == 0 and "root" in text, f"pkexec ended with {status}: {text[-200:]!r}")
     entry = command(terminal, service="polkit-1", result="accepted")
-    check(entry["account"] == "kanri" and entry["person"] == "9001" and entry["target"] == "root" and entry["command"].endswith("id -un"), f"it says {entry}")
+    check("via" not in entry and entry["account"] == "kanri" and entry["person"] == "9001" and entry["target"] == "root" and entry["command"].endswith("id -un"), f"it says {entry}")
 
     # An agent that is no parent of pkexec, as a desktop's is.
     script(terminal, "agent", "bash -c 'sleep 4; pkexec id -u >pk.out 2>&1; echo status=$? >>pk.out; sleep 1' &\nexec pkttyagent --process $!\n")
@@ -93,12 +94,11 @@ systemctl restart polkit""")
     check(out == "0\nstatus=0\n", f"pkexec with an agent elsewhere: {out!r}")
     terminal.wait_for(lambda: [e for e in keishi.trail(terminal, "admin-command", service="polkit-1") if e["command"].endswith("id -u")], "it in the trail", 40)
 
-    # Nobody's word but pkexec's: a line that a user writes under its name is not about a command.
+    # A line that a user writes under its name is marked as what it is.
     terminal.run("setpriv --reuid hanako --regid hanako --init-groups logger -t pkexec "
-                 "'hanako: Executing command [USER=root] [TTY=/dev/tty1] [CWD=/tmp] [COMMAND=/usr/bin/forged]'")
-    check(terminal.console_command("sudo true", [PASSWORD["kanri"]], timeout=120)[0] == 0, "sudo does not work")
-    command(terminal, command="/usr/bin/true", result="accepted")
-    check(not [e for e in keishi.trail(terminal, "admin-command") if "forged" in e.get("command", "")], "a forged line is in the trail")
+                 "'kanri: Executing command [USER=root] [TTY=/dev/tty1] [CWD=/tmp] [COMMAND=/usr/bin/forged]'")
+    forged = command(terminal, command="/usr/bin/forged")
+    check(forged["account"] == "hanako" and forged.get("via") == "unconfirmed", f"a forged line is {forged}")
 
 
 @scenario(timeout=420)
@@ -132,3 +132,18 @@ def test_what_sudo_writes_while_the_agent_is_away_is_recorded_once_after_its_sta
     after = keishi.trail(terminal, "admin-command")
     check(sum("meanwhile" in e.get("command", "") for e in after) == 1, "it is in the trail twice")
     check(len(after) > before, "nothing was recorded")
+
+
+@scenario(timeout=420)
+def test_a_file_of_sudoers_that_sudo_cannot_read_is_put_aside_by_the_package(terminal):
+    told = {result: len(keishi.trail(terminal, "admin-log", result=result)) for result in ("off", "on")}
+    terminal.run("cp -a /etc/sudoers.d/keishi /root/sudoers.keishi && echo 'Defaults = (' >>/etc/sudoers.d/keishi")
+    result = terminal.ssh("/var/lib/dpkg/info/keishi-agent.postinst configure 2>&1")
+    check(result.rc == 0 and "put aside" in result.out, f"the package says {result.out[-300:]!r}")
+    check(terminal.ssh("visudo -c -q").rc == 0, "sudoers is still broken")
+    off = keishi.wait_trail(terminal, "admin-log", timeout=60, result="off", count=told["off"] + 1)
+    check("log_format" in off["detail"], f"it says {off}")
+    terminal.run("mv /root/sudoers.keishi /etc/sudoers.d/keishi")
+    result = terminal.ssh("/var/lib/dpkg/info/keishi-agent.postinst configure 2>&1")
+    check(result.rc == 0 and "put aside" not in result.out and terminal.ssh("test -e /etc/sudoers.d/keishi").rc == 0, f"a right file was put aside: {result.out[-300:]!r}")
+    keishi.wait_trail(terminal, "admin-log", timeout=60, result="on", count=told["on"] + 1)
