@@ -60,14 +60,15 @@ int password_look_at_age(Transaction *t, const FactsData *d) {
         int r;
 
         t->password_note = (PasswordAgeNote){};
-        /* Days are worth as much as the clock. */
-        if (!user->uuid || !d->facts.clock_trusted)
+        if (!user->uuid)
                 return 0;
         r = registry_password(t->context->registry, user->uuid, &row);
         if (r != 0 && r != REGISTRY_E_NOT_FOUND)
                 return r;
         found = r == 0;
-        notice(t, &row, found, d->facts.now_usec);
+        /* Days are worth as much as the clock. */
+        if (d->facts.clock_trusted)
+                notice(t, &row, found, d->facts.now_usec);
         t->password_note.user = strdup(user->uuid);
         if (!t->password_note.user)
                 return -ENOMEM;
@@ -77,7 +78,7 @@ int password_look_at_age(Transaction *t, const FactsData *d) {
                 return r;
         if (r == 0)
                 t->password_note.due = PASSWORD_DUE_MEMBER_LEFT;
-        else {
+        else if (d->facts.clock_trusted) {
                 age = password_age(t->password_note.changed_usec, d->facts.now_usec, config->password_max_days,
                         config->password_warn_days, &t->password_note.days);
                 t->password_note.due = age == PASSWORD_AGE_DUE ? PASSWORD_DUE_AGE : PASSWORD_NOT_DUE;

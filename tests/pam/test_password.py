@@ -126,6 +126,16 @@ def test_a_due_password_does_not_open_a_session_when_its_change_is_refused():
         assert [x for x in lines if "=" in x] == ["auth=0", "account=12", "expired=%d" % PAM_AUTHTOK_ERR, "open=%d" % PAM_SESSION_ERR], lines
 
 
+def test_no_password_is_due_while_the_clock_is_in_doubt():
+    with PasswordRig(config="[Password]\nMaxDays=90\n", changed={HANAKO: 91}) as rig:
+        rig.stop_agent()
+        with sqlite3.connect(rig.path("var/lib/keishi/registry.db")) as db:
+            db.execute("INSERT INTO meta VALUES ('clock-distrusted', 'ahead')")
+        rig.start_agent()
+        assert rig.login(HANAKO, PASSWORD[HANAKO])[-3:] == ["auth=0", "account=0", "open=0"]
+        assert rig.sql("SELECT count(*) FROM passwords") == [(0,)]
+
+
 def test_what_cannot_change_a_password_goes_on_when_it_is_due():
     with PasswordRig(config="[Password]\nMaxDays=90\n", changed={HANAKO: 91}) as rig:
         lines = rig.drive("sudo", HANAKO, "auth", "user=root", "account", "open", answers=[PASSWORD[HANAKO]], u=HANAKO)
@@ -162,6 +172,7 @@ def test_the_password_of_a_shared_id_is_due_when_a_member_left_until_it_is_chang
         rig.stop_agent()
         with sqlite3.connect(rig.path("var/lib/keishi/registry.db")) as db:
             db.execute("INSERT INTO shared_password_due VALUES (?, 1, '100002')", (MADOGUCHI,))
+            db.execute("INSERT INTO meta VALUES ('clock-distrusted', 'ahead')")  # which day it is does not matter
         rig.start_agent()
         lines = rig.drive("login", MADOGUCHI, "auth", "account", "expired", "open", answers=[PASSWORD[MADOGUCHI], "100001", PASSWORD[MADOGUCHI], GOOD, GOOD])
         assert [x for x in lines if "=" in x] == ["auth=0", "account=12", "expired=0", "open=0"], lines
