@@ -264,8 +264,6 @@ static void look_factors(const AuditFacts *facts, AuditFinding *f) {
         show(f, _("locked after %" PRIu64 " failed attempts within %" PRIu64 " seconds"),
                 number(policy, "attempts_max"), number(policy, "attempts_window_usec") / USEC_PER_SEC);
         show_event(facts, f, "login-granted");
-        if (asks_for(facts, "biometric"))
-                lack(f, "%s", _("this version does not verify fingers: whoever has no other combination is refused"));
 }
 
 static void look_person(const AuditFacts *facts, AuditFinding *f) {
@@ -309,7 +307,8 @@ static void look_biometrics(const AuditFacts *facts, AuditFinding *f) {
         show(f, "%s", _("biometric data stays in the key: keishi has the public key only"));
         if (!asks_for(facts, "biometric"))
                 fail(f, "%s", _("no service asks for a finger here"));
-        lack(f, "%s", _("this version does not verify fingers"));
+        lack(f, "%s",
+                _("fingers are verified, keys stopped and removed; this version has no command that registers one"));
 }
 
 static void look_passwords(const AuditFacts *facts, AuditFinding *f) {
