@@ -66,7 +66,7 @@ typedef struct Keishid {
         HelperPool *quality, *fingerprint, *background;
         Passwords *passwords;
         HelperPool *card, *key;
-        TrustFile *card_trust;
+        TrustFile *card_trust, *key_trust;
         TrustedClock clock;
         HelperPool *end;
         HelperPool *software_helpers;
@@ -98,6 +98,7 @@ static void keishid_done(Keishid *k) {
         k->card = helper_pool_free(k->card);
         k->key = helper_pool_free(k->key);
         k->card_trust = trust_file_free(k->card_trust);
+        k->key_trust = trust_file_free(k->key_trust);
         k->end = helper_pool_free(k->end);
         k->software = software_free(k->software);
         k->software_helpers = helper_pool_free(k->software_helpers);
@@ -278,6 +279,8 @@ static int start_helpers(Keishid *k) {
         if (r == 0)
                 r = trust_file_new(&k->card_trust, k->config->card_ca, k->config->card_crl);
         if (r == 0)
+                r = trust_file_new(&k->key_trust, k->config->attestation_roots, NULL);
+        if (r == 0)
                 r = start_pool(k, &k->end, "keishi-end", END_PARALLEL, END_USEC);
         if (r == 0)
                 r = start_pool(k, &k->software_helpers, "keishi-software", 1, SOFTWARE_USEC);
@@ -422,6 +425,8 @@ static int start_bus(Keishid *k) {
                 .trail = k->trail,
                 .lookup = k->lookup,
                 .card = k->card,
+                .key = k->key,
+                .key_trust = k->key_trust,
                 .config = k->config,
                 .root = k->options.root,
                 .drift = k->drift,

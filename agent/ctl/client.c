@@ -210,6 +210,38 @@ static int on_progress(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         return 0;
 }
 
+ExitCode client_call_followed(Ctl *ctl, json_object **ret, const char *method, const char *secret, const char *signal,
+        sd_bus_message_handler_t handler, void *userdata) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
+        _cleanup_(sd_bus_slot_unrefp) sd_bus_slot *match = NULL;
+        _cleanup_(client_call_done) ClientCall c = {};
+        const char *text;
+        ExitCode code;
+        int r;
+
+        r = connect_bus(ctl);
+        if (r >= 0)
+                r = sd_bus_match_signal(ctl->bus, &match, KEISHI_BUS_NAME, KEISHI_BUS_PATH, KEISHI_BUS_NAME ".Manager",
+                        signal, handler, userdata);
+        if (r >= 0)
+                r = sd_bus_message_new_method_call(
+                        ctl->bus, &m, KEISHI_BUS_NAME, KEISHI_BUS_PATH, KEISHI_BUS_NAME ".Manager", method);
+        if (r >= 0)
+                r = sd_bus_message_sensitive(m);
+        if (r >= 0)
+                r = sd_bus_message_append(m, "s", secret);
+        if (r >= 0) {
+                polkit_agent_open(ctl);
+                r = sd_bus_call_async(ctl->bus, &c.slot, m, on_reply, &c, WATCHED_USEC);
+        }
+        if (r < 0)
+                return ctl_error(ctl, CTL_UNAVAILABLE, "%s", strerror(-r));
+        code = client_wait(ctl, &c, &reply);
+        if (code == CTL_DONE && (sd_bus_message_read(reply, "s", &text) < 0 || !(*ret = json_tokener_parse(text))))
+                code = ctl_error(ctl, CTL_FAILED, "%s", _("keishid's answer cannot be read"));
+        return code;
+}
+
 ExitCode client_call_watched(Ctl *ctl, json_object **ret, const char *method, client_progress_fn fn, void *userdata) {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
         _cleanup_(sd_bus_slot_unrefp) sd_bus_slot *match = NULL;

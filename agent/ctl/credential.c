@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ctl/credential.h"
 #include "ctl/ctl.h"
 #include "ctl/moment.h"
 #include "ctl/row.h"
@@ -128,7 +129,7 @@ static ExitCode read_wait(const Ctl *ctl, const Args *args, unsigned *ret) {
         return CTL_DONE;
 }
 
-static void show_row(json_object *row) {
+void credential_show_row(json_object *row) {
         static const char *const names[] = { "uuid", "person", "state", "label", "until", "replaces" };
 
         for (size_t i = 0; i < ELEMENTSOF(names); i++) {
@@ -164,7 +165,7 @@ static ExitCode register_card(Ctl *ctl, const Verb *verb, const Args *args) {
         if (ctl->json)
                 return ctl_print_json(ctl, row);
         (void)puts(substitute ? _("The stand-in is valid until the end of the day.") : _("The card is registered."));
-        show_row(row);
+        credential_show_row(row);
         return CTL_DONE;
 }
 
@@ -183,7 +184,7 @@ static ExitCode act(Ctl *ctl, const Verb *verb, const Args *args) {
                 return code;
         if (ctl->json)
                 return ctl_print_json(ctl, row);
-        show_row(row);
+        credential_show_row(row);
         return CTL_DONE;
 }
 
@@ -266,6 +267,10 @@ const Verb credential_verbs[] = {
         { "card", "list", NULL, N_("list cards"), 0, 0, list_options, list, _NOUN_INVALID },
         { "substitute", NULL, N_("USER"), N_("give a stand-in for a forgotten card, until the end of the day"), 1, 1,
                 substitute_options, register_card, _NOUN_INVALID },
+        { "biometric", "register", N_("USER"), N_("register a user's key with a finger"), 1, 1, biometric_options,
+                biometric_register, _NOUN_INVALID },
+        { "biometric", "re-register", N_("USER"), N_("the same in the place of the key registered before"), 1, 1,
+                biometric_options, biometric_register, _NOUN_INVALID },
         { "biometric", "suspend", N_("USER"), N_("stop a lost key at once"), 1, 1, reason_options, act, _NOUN_INVALID },
         { "biometric", "resume", N_("USER"), N_("let a stopped key go on; not by who stopped it"), 1, 1, reason_options,
                 act, _NOUN_INVALID },

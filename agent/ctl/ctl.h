@@ -85,6 +85,10 @@ void client_call_done(ClientCall *call);
 /* As client_call_json(), without arguments; fn is called meanwhile with what the signal ImportProgress tells. */
 typedef void (*client_progress_fn)(uint64_t done, uint64_t total, void *userdata);
 ExitCode client_call_watched(Ctl *ctl, json_object **ret, const char *method, client_progress_fn fn, void *userdata);
+/* As client_call_json(), with one text that is a secret to be wiped from memory; `signal`, sent to us meanwhile, is
+ * handed to `handler`. */
+ExitCode client_call_followed(Ctl *ctl, json_object **ret, const char *method, const char *secret, const char *signal,
+        sd_bus_message_handler_t handler, void *userdata);
 /* Whether org.keishi1 has an owner on the bus: 1, 0, or a negative errno when there is no bus. */
 int client_agent_runs(Ctl *ctl);
 void client_done(Ctl *ctl);

@@ -55,6 +55,7 @@ struct Bus {
         struct RestoreRun *restore;
         struct Look *looks; /* credential-bus.c */
         LookedCard looked[LOOKED_MAX];
+        struct KeyRun *key_run; /* key-bus.c */
 
         Refused refused[REFUSED_UIDS];
 
@@ -108,6 +109,8 @@ int access_bus_review(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int access_bus_reviewed(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int credential_bus_look(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int credential_bus_register_card(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int key_bus_look(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int key_bus_register(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int credential_bus_act(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int export_bus_rows(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int import_bus_begin(sd_bus_message *m, void *userdata, sd_bus_error *error);
@@ -155,3 +158,4 @@ void restore_bus_start(Bus *b);
 /* Whether rows of an import are staged or being applied. */
 bool import_bus_under_way(const Bus *b);
 void credential_bus_done(Bus *b);
+void key_bus_done(Bus *b);

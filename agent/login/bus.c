@@ -166,6 +166,11 @@ static const sd_bus_vtable vtable[] = {
                 "CardLook", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", found), credential_bus_look, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("CardRegister", SD_BUS_ARGS("s", document), SD_BUS_RESULT("s", row),
                 credential_bus_register_card, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS(
+                "KeyLook", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", found), key_bus_look, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("KeyRegister", SD_BUS_ARGS("s", document), SD_BUS_RESULT("s", row), key_bus_register,
+                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_SIGNAL_WITH_ARGS("KeyProgress", SD_BUS_ARGS("s", step, "u", sample, "u", remaining), 0),
         SD_BUS_METHOD_WITH_ARGS("CredentialAct", SD_BUS_ARGS("s", act, "s", kind, "s", whom, "s", reason),
                 SD_BUS_RESULT("s", row), credential_bus_act, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Check", SD_BUS_ARGS("s", request), SD_BUS_RESULT("s", verdict), check_bus_check,
@@ -206,6 +211,7 @@ static void disconnect_bus(Bus *b) {
         authorize_drop_all(b);
         resolve_drop_all(b);
         credential_bus_done(b);
+        key_bus_done(b);
         trail_bus_done(b);
         access_bus_done(b);
         export_bus_done(b);
@@ -315,6 +321,7 @@ Bus *bus_free(Bus *b) {
         disconnect_bus(b);
         import_bus_done(b);
         credential_bus_done(b);
+        key_bus_done(b);
         b->retry = sd_event_source_unref(b->retry);
         sd_event_unref(b->c.event);
         free(b->address);

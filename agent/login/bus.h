@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "factor/helper.h"
 #include "factor/lookup.h"
+#include "factor/trust-file.h"
 #include "login/admin-log.h"
 #include "login/drift.h"
 #include "login/identity.h"
@@ -28,7 +29,9 @@ typedef struct BusContext {
         Registry *registry;
         Trail *trail;
         Lookup *lookup;
-        HelperPool *card; /* keishi-factor */
+        HelperPool *card;     /* keishi-factor */
+        HelperPool *key;      /* keishi-factor-key */
+        TrustFile *key_trust; /* attestation roots */
         const Config *config;
         const char *root; /* prefix of files; NULL: none */
         Drift *drift;

@@ -21,7 +21,10 @@ WORKER = r'''
 import base64, hashlib, json, os, socket, struct, subprocess, sys, time
 STATE = %(state)r
 MAGIC, VERSION = 0x4B46, 1
-LIST, FIND, ASSERT = 3, 4, 5
+LIST, FIND, ASSERT, MAKE, ENROLL, TEMPLATES, REMOVE = range(3, 10)
+NAMES = {LIST: "list", FIND: "find", ASSERT: "assert", MAKE: "make", ENROLL: "enroll", TEMPLATES: "templates", REMOVE: "remove"}
+PROGRESS, PIN_NEEDED = 2, 15
+PIN, AAGUID, FLAGS, FORMAT, SAMPLE, REMAINING, TEMPLATE, PIN_TRIES = 7, 11, 12, 18, 19, 20, 21, 23
 OK, NO_KEY, REMOVED, WRONG, BLOCKED, TIMEOUT = 1, 6, 7, 8, 9, 12
 TRIES, DIGEST, SIGNATURE, KEY, RP, CREDENTIAL, AUTH_DATA = 4, 8, 9, 10, 13, 14, 17
 link = socket.socket(fileno=3)
@@ -51,8 +54,8 @@ with open(STATE) as f:
     state = json.load(f)
 names = [os.path.basename(os.readlink("/proc/self/fd/%%d" %% fd)) for fd in fds]
 with open(STATE + ".log", "a") as f:
-    f.write("%%s:%%s\n" %% ({FIND: "find", ASSERT: "assert"}[what], ",".join(names)))
-how = state.get("how", {}).get({FIND: "find", ASSERT: "assert"}[what])
+    f.write("%%s:%%s\n" %% (NAMES[what], ",".join(names)))
+how = state.get("how", {}).get(NAMES[what])
 if how == "hang":
     time.sleep(600)
 if how == "die":
@@ -67,6 +70,55 @@ if isinstance(how, int):
     say(how)
     sys.exit(0)
 values = lambda kind: [v for k, v in items if k == kind]
+
+def check_pin(own):
+    if values(PIN)[0].decode() != own["pin"]:
+        own["pin_tries"] -= 1
+        store(state)
+        say(WRONG, item(PIN_TRIES, own["pin_tries"]))
+        sys.exit(0)
+
+def make(own, rp):
+    path = "%%s.%%s" %% (STATE, os.urandom(4).hex())
+    subprocess.run(["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", path], check=True)
+    public = subprocess.run(["openssl", "pkey", "-in", path, "-pubout", "-outform", "DER"], check=True, capture_output=True).stdout[-64:]
+    own.update(credential=base64.b64encode(os.urandom(48)).decode(), key=path, counter=own["counter"] + 1)
+    store(state)
+    name = base64.b64decode(own["credential"])
+    cose = bytes.fromhex("a5010203262001215820") + public[:32] + bytes.fromhex("225820") + public[32:]
+    auth = hashlib.sha256(rp).digest() + bytes([0x45 if how != "no-uv" else 0x41]) + struct.pack(">I", own["counter"]) + bytes(16) + struct.pack(">H", len(name)) + name + cose
+    say(OK, item(CREDENTIAL, name), item(AUTH_DATA, auth), item(FORMAT, b"none"))
+
+if what == LIST:
+    out = []
+    for n, name in enumerate(names):
+        own = state["keys"].get(name)
+        if own:
+            flags = 16 | (2 if own.get("bio", True) else 0) | (1 if own.get("fingers") else 0) | (8 if own.get("pin") else 0)
+            out += [item(KEY, n), item(AAGUID, bytes(16)), item(FLAGS, flags), item(TRIES, own["tries"])]
+            if own.get("pin"):
+                out.append(item(PIN_TRIES, own["pin_tries"]))
+    say(OK, *out)
+    sys.exit(0)
+if what in (MAKE, ENROLL, TEMPLATES, REMOVE):
+    own = state["keys"][names[0]]
+    check_pin(own)
+    if what == TEMPLATES:
+        say(OK, *[item(TEMPLATE, f.encode()) for f in own["fingers"]])
+    elif what == REMOVE:
+        own["fingers"].remove(values(TEMPLATE)[0].decode())
+        store(state)
+        say(OK)
+    elif what == ENROLL:
+        say(PROGRESS, item(REMAINING, 4))
+        for left, hint in ((3, 1), (3, 6), (2, 1), (1, 1), (0, 1)):
+            say(PROGRESS, item(SAMPLE, hint), item(REMAINING, left))
+        own["fingers"].append("new")
+        store(state)
+        say(OK, item(TEMPLATE, b"new"))
+    else:
+        make(own, values(RP)[0])
+    sys.exit(0)
 if what == FIND:
     if how == "yes":
         say(OK, item(KEY, 0), item(CREDENTIAL, values(CREDENTIAL)[0]))
@@ -119,7 +171,7 @@ class Key:
         self.id = hashlib.sha256(name.encode()).digest() * 2
 
     def entry(self, **more):
-        return dict({"credential": base64.b64encode(self.id).decode(), "key": self.key, "counter": 7, "tries": 3}, **more)
+        return dict({"credential": base64.b64encode(self.id).decode(), "key": self.key, "counter": 7, "tries": 3, "pin": "654321", "pin_tries": 8, "fingers": []}, **more)
 
     def register(self, rig, person, state="active", rp="keishi.example.lg.jp"):
         name = str(uuid.uuid4())

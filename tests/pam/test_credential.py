@@ -6,6 +6,7 @@ import tempfile
 import time
 
 from cards import Card, Readers
+from keys import Key, Plugs
 from rig import HANAKO, JIRO, PASSWORD, TARO, has_other_users, rig_main, wait_for
 from test_ctl import GROUPS, INVALID, KACHO, KANRI, NOT_FOUND, SEKININ, SOMU, STAFF, TOCHOKU, UIDS, Office
 
@@ -28,8 +29,9 @@ class CardOffice(Office):
     def __init__(self):
         directory = tempfile.mkdtemp(prefix="keishi-readers-")
         os.chmod(directory, 0o755)
-        self.readers = Readers(directory)
-        super().__init__(helpers={"keishi-factor": self.readers.worker()}, config="[Factors]\nConsole=card password\n[Card]\nTimeoutSec=1\n", peer="lightdm.service")
+        self.readers, self.plugs = Readers(directory), Plugs(directory)
+        super().__init__(helpers={"keishi-factor": self.readers.worker(), "keishi-factor-key": self.plugs.worker()}, peer="lightdm.service",
+                         config="[Factors]\nConsole=card password, biometric\n[Card]\nTimeoutSec=1\n[Biometric]\nRpId=keishi.example.lg.jp\nTouchTimeoutSec=1\n")
 
     def register(self, name, user=HANAKO, who=KANRI, *more):
         self.readers.put(card(name))
@@ -201,6 +203,73 @@ def test_a_stand_in_for_one_day_replaces_the_card(o):
     o.readers.put(card("spare"))
     assert o.json(KACHO, "substitute", JIRO, "--wait", "0")["person"] == "100003"
     assert o.sql("SELECT state FROM credentials WHERE uuid = ?", row["uuid"]) == [("removed",)]
+
+
+def finger(o, user=HANAKO):
+    """Logs in with what is plugged in."""
+    o.readers.put(None)
+    return o.drive("lightdm", user, "auth", answers=[])
+
+
+@office
+def test_a_key_and_a_finger_are_registered_by_the_registrar_and_let_the_holder_in(o):
+    blank = Key(shared, "blank")
+    o.plugs.put(o, blank.entry(fingers=["somebody's", "another's"]))
+    r = o.ctl(TOROKU, "biometric", "register", HANAKO, "--label", "F-0001", "--unattested", "試験", stdin="654321\n")
+    assert r.returncode == 0 and "registered" in r.stdout, (r.stdout, r.stderr)
+    # the bar, and the key's own hints
+    assert "[#####...............] 1/4 good" in r.stderr and "too fast" in r.stderr and "[####################] 4/4 good" in r.stderr, r.stderr
+    assert [line.split(":")[0] for line in o.plugs.log()] == ["list", "templates", "remove", "remove", "enroll", "make"], o.plugs.log()
+    row = o.json(KACHO, "biometric", "list", "--user", HANAKO)[0]
+    assert row["rp"] == "keishi.example.lg.jp" and not row.get("attested") and row["label"] == "F-0001", row
+    entry = o.trail(event="credential-registered")[-1]
+    assert entry["KEISHI_ACCOUNT"] == TOROKU and "試験" in entry["KEISHI_DETAIL"] and "not attested" in entry["KEISHI_DETAIL"], entry
+    lines = finger(o)
+    assert lines[-1] == "auth=0" and o.trail(event="login-granted")[-1]["KEISHI_CREDENTIAL"] == row["uuid"], lines
+    # once more is refused, again is not: the old one is over
+    r = o.ctl(TOROKU, "biometric", "register", HANAKO, "--unattested", "試験", stdin="654321\n")
+    assert r.returncode == INVALID and "has a key already" in r.stderr, r.stderr
+    r = o.ctl(TOROKU, "biometric", "re-register", HANAKO, "--unattested", "試験", "--json", stdin="654321\n")
+    assert r.returncode == 0, r.stderr
+    assert o.sql("SELECT state FROM credentials ORDER BY id") == [("removed",), ("active",)]
+    assert finger(o)[-1] == "auth=0"
+    o.done(TOCHOKU, "biometric", "suspend", HANAKO, "--reason", "紛失")
+    assert finger(o)[-1] == "auth=7" and o.trail(event="login-refused")[-1]["KEISHI_REASON"] == "key-stopped"
+    o.refused(KANRI, "biometric", "resume", HANAKO, "--reason", "発見")
+    o.done(TOROKU, "biometric", "resume", HANAKO, "--reason", "発見")
+    o.done(TOROKU, "biometric", "remove", HANAKO, "--reason", "破損")
+    assert finger(o)[-1] == "auth=7"
+
+
+@office
+def test_a_key_is_not_registered_by_others_nor_unattested_nor_with_a_wrong_pin(o):
+    blank = Key(shared, "blank")
+    o.plugs.put(o, blank)
+    for who in (KANRI, SEKININ, KACHO, TOCHOKU, HANAKO):
+        assert o.ctl(who, "biometric", "register", HANAKO, "--unattested", "x", stdin="654321\n").returncode != 0, who
+    r = o.ctl(TOROKU, "biometric", "register", SOMU, "--unattested", "x", stdin="654321\n")
+    assert r.returncode != 0 and "not for that unit" in r.stderr, r.stderr
+    r = o.ctl(TOROKU, "biometric", "register", TOROKU, "--unattested", "x", stdin="654321\n")
+    assert r.returncode != 0 and "their own" in r.stderr, r.stderr
+    # no roots are configured, and nobody said that none are needed
+    r = o.ctl(TOROKU, "biometric", "register", HANAKO, stdin="654321\n")
+    assert r.returncode != 0 and "AttestationRoots" in r.stderr, r.stderr
+    r = o.ctl(TOROKU, "biometric", "register", HANAKO, "--unattested", "x", stdin="111111\n")
+    assert r.returncode != 0 and "Tries left: 7" in r.stderr, r.stderr
+    assert o.trail(event="change-refused")[-1]["KEISHI_REASON"] == "wrong-pin"
+    for keys, how, text in (([], None, "no key is plugged in"), ([blank.entry(bio=False)], None, "no fingerprint reader"), ([blank, Key(shared, "b2")], None, "several keys"),
+                            ([blank.entry(pin=None)], None, "no PIN yet"), ([blank], {"enroll": 12}, "Nobody touched"), ([blank], {"make": "garbage"}, "no answer"),
+                            ([blank], {"templates": "die"}, "no answer"), ([blank], {"make": "no-uv"}, "verified no finger")):
+        o.plugs.put(o, *keys, how=how)
+        r = o.ctl(TOROKU, "biometric", "register", HANAKO, "--unattested", "x", stdin="654321\n")
+        assert r.returncode != 0 and text in r.stderr, (text, r.returncode, r.stderr)
+    assert o.sql("SELECT count(*) FROM credentials") == [(0,)]
+    for directory, _, names in os.walk(o.root):
+        for name in names:
+            path = os.path.join(directory, name)
+            if os.path.isfile(path):
+                with open(path, "rb") as f:
+                    assert b"654321" not in f.read(), path
 
 
 if __name__ == "__main__":
