@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Backup and restore of the directory: all or nothing, only by its passphrase, and never the identity of a terminal."""
 import ctypes
+import fcntl
 import hashlib
 import hmac
 import json
 import os
+import pty
 import signal
 import stat
 import subprocess
 import sys
+import termios
 import threading
 
 import rig
-from rig import HANAKO, SETUP, TARO, has_other_users, rig_main, wait_for
+from rig import BUILD, HANAKO, SETUP, TARO, has_other_users, rig_main, wait_for
 from test_ctl import DONE, INVALID, KACHO, KANRI, SEKININ, UIDS, USAGE, Office, last, office
 from test_life import gets_in, identity, start, status
 
@@ -128,6 +131,39 @@ def test_a_backup_shows_nothing_without_its_passphrase(o):
     o.refused(KANRI, "backup", shared(o, "third"), "--passphrase-file", wrong, code=INVALID, says="12 bytes")
     o.refused(KANRI, "backup", shared(o, "third"), code=USAGE, says="passphrase-file")
     assert not os.path.exists(shared(o, "third"))
+
+
+def at_a_terminal(o, answers, *arguments):
+    """Runs keishictl as the system manager at a terminal of its own, types each answer when there is another question; the code and all that was shown."""
+    master, slave = pty.openpty()
+    env = dict(o.names(), DBUS_SYSTEM_BUS_ADDRESS=o.bus_address)
+    process = subprocess.Popen([BUILD + "/agent/ctl/keishictl", *arguments], env=env, stdin=slave, stdout=slave, stderr=slave, user=UIDS[KANRI], group=UIDS[KANRI], extra_groups=[],
+                               start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+    os.close(slave)
+    shown, answers = b"", list(answers)
+    while True:
+        try:
+            data = os.read(master, 4096)
+        except OSError:
+            break
+        if not data:
+            break
+        shown += data
+        if answers and data.rstrip(b" ").endswith(b":"):
+            os.write(master, answers.pop(0).encode() + b"\n")
+    os.close(master)
+    return process.wait(), shown.decode()
+
+
+@office
+def test_at_a_terminal_the_passphrase_is_asked_for_twice_and_not_shown(o):
+    path, secret = shared(o), SECRET.strip()
+    code, shown = at_a_terminal(o, [secret, secret + "x"], "backup", path)
+    assert code == 1 and "not the same" in shown and not os.path.exists(path), shown
+    code, shown = at_a_terminal(o, [secret, secret], "backup", path)
+    assert code == DONE and shown.count("assphrase") >= 2 and secret not in shown, shown
+    code, shown = at_a_terminal(o, [secret], "restore", path, "--dry-run")
+    assert code == DONE and "dry run" in shown and secret not in shown, shown
 
 
 @office
