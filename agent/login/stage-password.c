@@ -149,10 +149,13 @@ int password_demand(Transaction *t, const Proof *p, const FactsData *d, const Ve
         r = trail_record(t->context->trail, e);
         if (r != 0)
                 return r;
+        /* A greeter that has this to show does not show the question that follows. */
         transaction_send_text(t, MESSAGE_INFORM,
                 text_in(t->language, p->due == PASSWORD_DUE_MEMBER_LEFT
-                                             ? N_("A member left this shared ID: its password has to be changed now.")
-                                             : N_("Your password is older than allowed: it has to be changed now.")));
+                                             ? N_("A member left this shared ID: its password has to be changed now. "
+                                                  "Type the current one first.")
+                                             : N_("Your password is older than allowed: it has to be changed now. Type "
+                                                  "the current one first.")));
         return 0;
 }
 
