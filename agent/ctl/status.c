@@ -152,8 +152,12 @@ static int health_identity(Table *t, json_object *agent) {
         char bound[MOMENT_TEXT_MAX];
         int r;
 
-        if (!state || strcmp(state, "unbound") == 0)
+        if (!state || (strcmp(state, "unbound") == 0 && !json_boolean(agent, "setup")))
                 return 0;
+        if (strcmp(state, "unbound") == 0)
+                return row(t, _("identity"), "%s",
+                        _("NOT BOUND to this machine: its key could not be made (disk full?); keishid tries again when "
+                          "it starts"));
         moment_format(number(o, "bound_usec"), bound);
         if (strcmp(state, "right") == 0)
                 r = row(t, _("identity"),

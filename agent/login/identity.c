@@ -357,8 +357,9 @@ static int bind_once(Identity *i, Trail *trail) {
                 record_mismatch(i, trail);
                 return 0;
         }
-        if (r == 0)
-                r = event_new(&e, EVENT_IDENTITY_BOUND);
+        if (r < 0)
+                return 0; /* no room for a key: it goes on as it was, status tells, and the next start tries again */
+        r = event_new(&e, EVENT_IDENTITY_BOUND);
         if (r < 0)
                 return r;
         event_set(e, FIELD_DETAIL, "set up before terminals had an identity: bound to this machine at the start");

@@ -230,6 +230,11 @@ def test_a_terminal_from_before_identities_is_bound_once_at_the_start():
             db.execute("UPDATE terminals SET epoch = 0, agent_key = NULL")
         db.close()
         os.unlink(o.path(KEY))
+        os.mkdir(o.path(KEY + ".new"))  # no key can be made: as it was, and told
+        start(o)
+        assert identity(o)["state"] == "unbound" and gets_in(o) and "NOT BOUND" in o.ctl(HANAKO, "status").stdout
+        o.stop_agent()
+        os.rmdir(o.path(KEY + ".new"))
         start(o)
         i = identity(o)
         assert i["state"] == "right" and i["epoch"].startswith("1-") and gets_in(o), i
