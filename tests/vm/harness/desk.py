@@ -50,6 +50,18 @@ def greeter_login(terminal, user, password=None, *, between=None):
                       "lightdm's answer to the password", timeout=60)
 
 
+def greeter_types(terminal, text, *, between=None):
+    """Types an answer to what the greeter asks, and waits until lightdm asks for more or has enough; between() is called before."""
+    def steps():
+        return said(terminal, "Prompt greeter with"), said(terminal, "Authenticate result for user")
+
+    before = steps()
+    if between:
+        between()
+    terminal.type_keys(f"{text}\n")
+    terminal.wait_for(lambda: steps() != before, "lightdm's next step", timeout=60)
+
+
 def wait_for_desktop(terminal, user, timeout=90):
     """Waits until `user` has a window manager and a terminal window."""
     for program in ("openbox", "xterm"):

@@ -61,17 +61,24 @@ ROLES = {"kanri": ("keishi-system-manager", "keishi-trail-viewer", "sudo"),
          "bucho": ("keishi-system-owner", "keishi-unit-head", "keishi-duty-officer")}
 
 
-def set_up(terminal):
+def set_up(terminal, plan=None):
     """Sets this terminal up as desk1 without asking questions."""
     for user, groups in ROLES.items():
         terminal.run(f"usermod --append --groups {','.join(groups)} {user}")
-    plan = SETUP / f"{terminal.run('hostname').strip()}.ini"
+    # Passwords are as old as the disk; they are to be of today.
+    terminal.run(f"for user in {' '.join(PASSWORD)}; do chage --lastday \"$(date +%F)\" $user; done")
+    plan = SETUP / f"{plan or terminal.run('hostname').strip()}.ini"
     who = re.search(r"^\[Try\]\nUser=(\S+)$", plan.read_text(), re.MULTILINE).group(1)
     terminal.run("install -m 0600 /dev/stdin /root/try-password", input=PASSWORD[who])
     terminal.put(plan, "/root/setup.ini")
     # Not from the harness's ssh: a session from afar is remote, for the trial of a login too.
     terminal.run("systemd-run --quiet --wait --pipe keishictl setup --unattended /root/setup.ini", timeout=180)
     terminal.run("rm /root/try-password; sqlite3 -readonly /var/lib/keishi/registry.db 'select max(seq) from outbox' >/root/trail.before")
+
+
+def set_up_passwords(terminal):
+    """Sets it up with what scenarios about passwords need: birth dates, a shared ID with two members, a login from afar."""
+    set_up(terminal, "passwords")
 
 
 def set_up_elsewhere(terminal):

@@ -4,6 +4,7 @@
   plain       Debian, booted, nobody logged in
   installed   plain, with keishi's packages installed and nothing set up
   designated  installed, after `keishictl setup --unattended`: terminal desk1, designated to hanako among others
+  passwords   installed, set up for scenarios about passwords: see setup/passwords.ini
   elsewhere   the same directory on terminal desk2, which is not designated to hanako
 """
 
@@ -34,6 +35,7 @@ RECIPES = {
     "plain": (None, _plain, lambda: ()),
     "installed": ("plain", product.install, product.package_key),
     "designated": ("installed", product.set_up, product.setup_key),
+    "passwords": ("installed", product.set_up_passwords, product.setup_key),
     "elsewhere": ("installed", product.set_up_elsewhere, product.setup_key),
 }
 
