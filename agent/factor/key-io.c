@@ -12,6 +12,8 @@
 #define REPORT_ROOM      256u
 #define REPORTS_MAX      20000u /* of one process; a key that waits for a finger sends one each 100 ms */
 #define CTAPHID_CANCEL   0x91u  /* CTAP 2.1, 11.2.9.1.5, with the bit of an initialization packet */
+#define CTAPHID_ERROR    0xbfu  /* 11.2.9.1.6; its code behind two bytes of length */
+#define ERROR_AT         7u
 #define CHANNEL_SIZE     4u
 #define CANCEL_WAIT_MSEC 100
 
@@ -29,6 +31,7 @@ struct KeyDevice {
         unsigned slot, n_reports;
         uint64_t until_usec; /* CLOCK_BOOTTIME */
         unsigned char channel[CHANNEL_SIZE];
+        unsigned char error; /* what the transport was last told; libfido2 only says that something came */
         KeyEnd end;
         bool open;
 };
@@ -107,6 +110,8 @@ static int io_read(void *handle, unsigned char *buffer, size_t size, int msec) {
                 d->end = KEY_END_MISBEHAVED;
         if (d->end != KEY_END_NONE)
                 return -1;
+        if (memcmp(report, d->channel, CHANNEL_SIZE) == 0 && report[CHANNEL_SIZE] == CTAPHID_ERROR)
+                d->error = report[ERROR_AT];
         memcpy(buffer, report, REPORT_SIZE);
         explicit_bzero(report, sizeof(report));
         return (int)REPORT_SIZE;
@@ -119,6 +124,7 @@ static int io_write(void *handle, const unsigned char *buffer, size_t size) {
         if (d->end != KEY_END_NONE || size != 1 + REPORT_SIZE || !key_wait(d, POLLOUT, -1))
                 return -1;
         memcpy(d->channel, buffer + 1, CHANNEL_SIZE);
+        d->error = 0;
         if (!report_write(d->fd, buffer, size)) {
                 d->end = KEY_END_REMOVED;
                 return -1;
@@ -196,6 +202,8 @@ FactorStatus key_status(const KeyDevice *d, int r) {
         case KEY_END_NONE:
                 break;
         }
+        if (r == FIDO_ERR_RX && d->error != 0)
+                r = d->error;
         switch (r) {
         case FIDO_OK:
                 return FACTOR_OK;

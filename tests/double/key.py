@@ -58,7 +58,7 @@ MISBEHAVIOURS = {
     "counter": "counts backwards", "other-credential": "answers with another credential's id",
     "claims-bio": "says that it has a fingerprint reader, and it has none",
     "drip": "sends a packet each 700 ms", "flood": "sends nothing but keep-alives, without pause", "silent": "does not answer", "vanish": "is gone in the middle of an answer",
-    "deaf": "cannot be cancelled", "backup": "makes credentials that travel",
+    "deaf": "cannot be cancelled", "busy": "is busy with somebody else", "backup": "makes credentials that travel",
 }
 
 OK, INVALID_COMMAND, INVALID_PARAMETER, CHANNEL_BUSY = 0x00, 0x01, 0x02, 0x06
@@ -307,6 +307,8 @@ class Key:
             self.message(channel, INIT, data[:8] + new + bytes([2, 1, 0, 0, capabilities]))
         elif channel not in self.channels:
             self.message(channel, ERROR, bytes([0x0B]))
+        elif self.misbehaves("busy"):
+            self.message(channel, ERROR, bytes([CHANNEL_BUSY]))
         elif command == PING:
             self.message(channel, PING, data)
         elif command == CBOR and "u2f" not in self.options:

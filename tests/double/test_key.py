@@ -483,6 +483,15 @@ def test_a_cancelled_login_leaves_no_key_blinking():
             expect(k.sign(), "ok")
 
 
+def test_a_key_that_somebody_else_uses_is_busy():
+    """Here the key only says so; over hidraw somebody else does use it."""
+    with Key() as k:
+        k.ready()
+        k.put(misbehave="busy")
+        expect(k.sign(), "busy")
+        expect(k.enroll(), "busy")
+
+
 # ---- the worker itself ----
 
 def test_requests_that_are_not_whole_are_malformed():
