@@ -129,6 +129,7 @@ static int command_event(AdminLog *l, const Hint *h, Event **ret) {
         event_set(e, FIELD_SERVICE, h ? h->session.service : c->source == ADMIN_SUDO ? "sudo" : "polkit-1");
         event_set(e, FIELD_TTY, c->tty);
         event_set(e, FIELD_RESULT, result_of(c));
+        event_set(e, FIELD_REASON, c->kind != ADMIN_ACCEPTED ? result_of(c) : NULL);
         event_set(e, FIELD_SESSION, h && *h->session.id ? h->session.id : NULL);
         if (l->record.pid > 0)
                 event_set_uint(e, FIELD_PID, l->record.pid);

@@ -34,7 +34,7 @@ static const Service services[] = {
         { "sudo-i", FAMILY_ADMIN, .actor_is_caller = true, .actor_is_ruser = true, .needs_auth = true,
                 .root_free = true, .tells_command = true, .own_session = true },
         { "polkit-1", FAMILY_ADMIN, .actor_is_caller = true, .needs_auth = true, .self_is_proof = true,
-                .by_agent = true, .tells_command = true },
+                .by_agent = true, .tells_command = true, .own_session = true },
 
         /* From another machine. sshd with a key has no auth stage and is refused; with passwords the auth stage runs in
            sshd's monitor or in a child of it. */

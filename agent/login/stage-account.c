@@ -9,15 +9,11 @@ static bool same(const char *a, const char *b) {
         return a && b && strcmp(a, b) == 0;
 }
 
-static bool is_pkexec(const Transaction *t) {
-        return t->peer.exe && strcmp(t->peer.exe, "/usr/bin/pkexec") == 0;
-}
-
 static Proof *find_proof(const Transaction *t) {
         uint64_t now = clock_usec(CLOCK_BOOTTIME);
         Proof *p = proof_find(&t->context->proofs, t->service_name, &t->peer, now);
 
-        if (p || !t->service || !t->service->by_agent || !is_pkexec(t))
+        if (p || !transaction_is_pkexec(t))
                 return p;
         return proof_take_from_agent(&t->context->proofs, t->service_name, &t->peer, t->actor_uid, now);
 }
@@ -87,8 +83,8 @@ static int record_granted(Transaction *t, Event *e, const Verdict *v, uint64_t n
         return 0;
 }
 
-/* Who is let through here writes next about what is run: sudo into the system log, and pkexec, which has no session
- * that is worth a row, says so right after its session. */
+/* Who is let through here writes next about what is run. pkexec does so behind its session, and has no account stage.
+ */
 static void hint_account(Transaction *t) {
         const Session s = {
                 .account = t->actor,
@@ -100,8 +96,8 @@ static void hint_account(Transaction *t) {
                 .process = t->peer.process,
         };
 
-        if (t->actor && t->service && t->service->tells_command && (!t->service->self_is_proof || is_pkexec(t)))
-                admin_log_hint(t->context->admin_log, &s, is_pkexec(t));
+        if (t->actor && t->service && t->service->tells_command && !t->service->by_agent)
+                admin_log_hint(t->context->admin_log, &s, false);
 }
 
 void account_start(Transaction *t) {
@@ -148,9 +144,10 @@ void account_start(Transaction *t) {
 }
 
 /* The account stage was about whoever the session is for; but sudo names its target only now, and was the actor until
- * then. The target is judged below. */
+ * then; and pkexec's was polkit's agent's, about the actor. The target is judged below. */
 static bool target_is_known(const Transaction *t, const Proof *p) {
-        return same(p->target, t->user) || (t->service->actor_is_ruser && same(p->target, t->actor));
+        return same(p->target, t->user) ||
+               ((t->service->actor_is_ruser || t->service->by_agent) && same(p->target, t->actor));
 }
 
 /* Noticed, and let in all the same (R6). The entry about the session itself is durable before this one. */

@@ -120,6 +120,8 @@ struct Transaction {
 };
 
 /* transaction.c */
+/* pkexec, as whom polkit let go on; not polkit's agent, which has asked before. */
+bool transaction_is_pkexec(const Transaction *t);
 void transaction_send_text(Transaction *t, MessageType type, const char *text);
 void transaction_prompt(Transaction *t, State next, PromptStyle style, const char *text);
 /* The same with one %u in the text. */

@@ -48,10 +48,15 @@ static int send_message(Transaction *t, const MessageBuilder *b) {
         return 0;
 }
 
+bool transaction_is_pkexec(const Transaction *t) {
+        return t->service && t->service->by_agent && t->peer.exe && strcmp(t->peer.exe, "/usr/bin/pkexec") == 0;
+}
+
 void transaction_send_text(Transaction *t, MessageType type, const char *text) {
         MessageBuilder b;
 
-        if (t->fd < 0)
+        /* pkexec's conversation aborts the program whatever it is told. */
+        if (t->fd < 0 || transaction_is_pkexec(t))
                 return;
         if (type == MESSAGE_ERROR && t->service && t->service->hides_errors)
                 type = MESSAGE_INFORM;
