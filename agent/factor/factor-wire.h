@@ -38,6 +38,10 @@
 #define FACTOR_KEY_TOUCH_SEC  35u /* the others, of which the person has 30 */
 #define FACTOR_KEY_ENROLL_SEC 180u
 
+/* What a key worker that is given up needs to stop its key (HelperQuestion.grace_usec): one that still blinks is busy
+ * for whoever asks it next. */
+#define FACTOR_KEY_GRACE_USEC UINT64_C(500000)
+
 typedef struct FrameHeader {
         uint16_t magic;
         uint16_t version;

@@ -449,6 +449,7 @@ static void ask(struct KeyRun *k, Step step) {
                                 .fds = &k->devices.fds[which],
                                 .n_fds = 1,
                                 .timeout_usec = step == STEP_ENROLL ? ENROLL_USEC : TOUCH_USEC,
+                                .grace_usec = FACTOR_KEY_GRACE_USEC,
                                 .said = on_said,
                                 .fn = on_step,
                                 .userdata = k },

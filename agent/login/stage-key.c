@@ -247,6 +247,7 @@ static void assert_key(Transaction *t, unsigned which) {
                         .fds = &s->devices.fds[which],
                         .n_fds = 1,
                         .timeout_usec = t->context->config->key_usec + 5 * USEC_PER_SEC,
+                        .grace_usec = FACTOR_KEY_GRACE_USEC,
                         .fn = on_asserted,
                         .userdata = t,
                 },
