@@ -208,6 +208,12 @@ void password_prelim_start(Transaction *t);
 void password_verified(Transaction *t);
 void password_update_start(Transaction *t);
 void password_answer(Transaction *t, const Message *m);
+
+/* password-age.c */
+/* Whose password the call is about. */
+const User *password_owner(const Transaction *t, const FactsData *d);
+/* Whether the terminal only observes. */
+bool password_on_trial(const Transaction *t);
 /* While a password is used: finds out its age (into password_note; 0 or as the registry), stores that within the open
  * transaction, and does what follows from it once the login is granted. */
 int password_look_at_age(Transaction *t, const FactsData *d);
