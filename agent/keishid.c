@@ -22,6 +22,7 @@
 #include "login/lifecycle.h"
 #include "login/password-secret.h"
 #include "login/password.h"
+#include "login/presence.h"
 #include "login/server.h"
 #include "login/service.h"
 #include "login/session.h"
@@ -75,6 +76,7 @@ typedef struct Keishid {
         AdminLog *admin_log;
         SessionList *sessions;
         Enforcer *enforcer;
+        Presence *presence;
         Drift *drift;
         LoginServer *server;
         Bus *bus;
@@ -85,6 +87,7 @@ static void keishid_done(Keishid *k) {
         k->server = login_server_free(k->server);
         k->bus = bus_free(k->bus);
         k->enforcer = enforcer_free(k->enforcer);
+        k->presence = presence_free(k->presence);
         k->drift = drift_free(k->drift);
         k->admin_log = admin_log_free(k->admin_log);
         k->admin_helpers = helper_pool_free(k->admin_helpers);
@@ -380,6 +383,20 @@ static int start_passwords(Keishid *k) {
         return secret ? passwords_new(&k->passwords, &context) : -ENOMEM;
 }
 
+static int start_presence(Keishid *k) {
+        PresenceContext context = {
+                .event = k->event,
+                .trail = k->trail,
+                .config = k->config,
+                .watch = k->card,
+                .sessions = k->sessions,
+                .bus = on_bus,
+                .userdata = k,
+        };
+
+        return presence_new(&k->presence, &context);
+}
+
 static int start_login(Keishid *k, const char *boot_id) {
         LoginContext context;
         int r;
@@ -389,6 +406,9 @@ static int start_login(Keishid *k, const char *boot_id) {
                 return fail_registry(k, "sessions", r);
 
         r = start_enforcer(k);
+        if (r < 0)
+                return fail("sessions", r);
+        r = start_presence(k);
         if (r < 0)
                 return fail("sessions", r);
         r = start_passwords(k);
@@ -410,6 +430,7 @@ static int start_login(Keishid *k, const char *boot_id) {
                 .clock = &k->clock,
                 .sessions = k->sessions,
                 .enforcer = k->enforcer,
+                .presence = k->presence,
                 .drift = k->drift,
                 .identity = k->identity,
                 .admin_log = k->admin_log,

@@ -98,6 +98,7 @@ typedef struct Config {
         uint64_t key_usec;          /* [Biometric] TouchTimeoutSec=30: how long a key is waited for, and a touch */
         char *card_ca, *card_crl;   /* [Card] Authority=none, RevocationList=none: paths of PEM files */
         uint64_t card_usec;         /* [Card] TimeoutSec=60: how long a card is waited for */
+        uint64_t card_left_usec;    /* [Card] LeftSec=30: after which a card counts as left behind */
         CardPresence card_presence; /* [Card] Presence=during-session|remove-after-login */
 
         char *hash; /* SHA-256 of the file, hexadecimal: recorded when it is loaded (R31) */

@@ -94,6 +94,7 @@ static const ConfigKey keys[] = {
         CLASS_FACTORS("FactorsClass3", "Self", 3, FAMILY_SELF, ""),
 
         { "Card", "Presence", KEY_PRESENCE, 0, 0, "during-session", offsetof(Config, card_presence), _FAMILY_INVALID },
+        DURATION("Card", "LeftSec", card_left_usec, SEC, HOUR, "30"),
         DURATION("Card", "TimeoutSec", card_usec, SEC, HOUR, "60"),
         { "Card", "Authority", KEY_PATH, 0, 0, "none", offsetof(Config, card_ca), _FAMILY_INVALID },
         { "Card", "RevocationList", KEY_PATH, 0, 0, "none", offsetof(Config, card_crl), _FAMILY_INVALID },

@@ -11,6 +11,7 @@ static void proof_free(Proof *p) {
         free(p->account);
         free(p->target);
         free(p->person);
+        free(p->reader);
         free(p->name);
         free(p->session);
         free(p);

@@ -30,6 +30,7 @@ typedef struct Proof {
         char *name;
         unsigned factors;
         PasswordDue due;
+        char *reader;         /* where the card that was used lies, or NULL */
         char credentials[80]; /* uuids of the cards and keys among them, separated by blanks */
         ProcessId process, parent;
         uint64_t at_usec; /* CLOCK_BOOTTIME */

@@ -13,6 +13,7 @@
 #include "login/enforce.h"
 #include "login/identity.h"
 #include "login/password.h"
+#include "login/presence.h"
 #include "login/proof.h"
 #include "login/session.h"
 #include "login/trusted-clock.h"
@@ -40,6 +41,7 @@ typedef struct LoginContext {
         TrustedClock *clock;
         SessionList *sessions;
         Enforcer *enforcer;
+        Presence *presence;
         Drift *drift;
         const Identity *identity;
         AdminLog *admin_log;

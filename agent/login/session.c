@@ -361,3 +361,10 @@ void session_list_each(const SessionList *l, void (*fn)(const Session *s, void *
         for (Watch *w = l->first; w; w = w->next)
                 fn(&w->session, userdata);
 }
+
+bool session_list_has(const SessionList *l, const char *id) {
+        for (Watch *w = l->first; w; w = w->next)
+                if (strcmp(w->session.id, id) == 0)
+                        return true;
+        return false;
+}

@@ -43,5 +43,6 @@ size_t session_count(const SessionList *l);
 /* An open session of the person, or of the account when the person is not known (NULL), at the console or from another
  * machine; NULL when there is none. Valid until the loop runs again. */
 const Session *session_list_find(const SessionList *l, const char *person, const char *account);
+bool session_list_has(const SessionList *l, const char *id);
 /* Shows each open one. */
 void session_list_each(const SessionList *l, void (*fn)(const Session *s, void *userdata), void *userdata);

@@ -229,6 +229,15 @@ void session_open_start(Transaction *t) {
                 (void)snprintf(shown.id, sizeof(shown.id), "%s", event_get(e, FIELD_SESSION));
                 admin_log_hint(t->context->admin_log, &shown, true);
         }
+        if (p && p->reader && t->family == FAMILY_CONSOLE && t->user_nss && t->context->presence)
+                (void)presence_opened(t->context->presence, &(PresentCard){
+                                                                    .session = event_get(e, FIELD_SESSION),
+                                                                    .account = account,
+                                                                    .person = person,
+                                                                    .credential = t->credentials,
+                                                                    .reader = p->reader,
+                                                                    .uid = t->user_nss->uid,
+                                                            });
         if (p)
                 proof_remove(&t->context->proofs, p);
         if (t->family == FAMILY_CONSOLE)

@@ -194,6 +194,9 @@ static void grant(Transaction *t, const FactsData *d, const Verdict *v) {
                 return transaction_finish(t, RESULT_SYSTEM_ERR);
         p->factors = t->factors;
         factors_credentials(t, p->credentials, sizeof(p->credentials));
+        p->reader = TAKE_PTR(t->reader);
+        if (p->reader && t->family == FAMILY_CONSOLE && t->context->config->card_presence == CARD_REMOVE_AFTER_LOGIN)
+                transaction_tell(t, MESSAGE_INFORM, N_("Take your card out of the reader."), 0);
         if (t->service && t->service->by_agent && proof_set_agent(p, t->actor_uid, &t->peer) < 0) {
                 proof_remove(&t->context->proofs, p);
                 return transaction_finish(t, RESULT_SYSTEM_ERR);

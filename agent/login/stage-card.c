@@ -246,6 +246,8 @@ static void verified(Transaction *t) {
                 t->person = TAKE_PTR(s->match.person);
                 t->name = TAKE_PTR(s->match.name);
         }
+        free(t->reader);
+        t->reader = strdup(s->match.reader); /* without it, nobody watches the card */
         t->card = card_step_free(t->card);
         factors_verified(t, FACTOR_CARD);
 }

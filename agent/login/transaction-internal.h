@@ -101,6 +101,7 @@ struct Transaction {
         KeyStep *key;           /* the same of a key */
         UsedCredential used[2];
         size_t n_used;
+        char *reader;         /* where the card lies */
         char credentials[80]; /* in later stages: those of the proof */
 
         Typed *typed;        /* NULL until something is */

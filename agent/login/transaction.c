@@ -528,6 +528,7 @@ Transaction *transaction_free(Transaction *t) {
         account_unref(t->user_nss);
         free(t->target);
         free(t->origin);
+        free(t->reader);
         free(t->person);
         free(t->name);
         free(t->password_note.user);

@@ -57,7 +57,9 @@
         X(CREDENTIAL_SUSPENDED, "credential-suspended", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e61", 4, "card or key stopped") \
         X(CREDENTIAL_RESUMED, "credential-resumed", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e62", 5, "card or key goes on") \
         X(CREDENTIAL_RETURNED, "credential-returned", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e63", 5, "card returned") \
-        X(CREDENTIAL_REMOVED, "credential-removed", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e64", 5, "card or key removed")
+        X(CREDENTIAL_REMOVED, "credential-removed", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e64", 5, "card or key removed") \
+        X(CARD_REMOVED, "card-removed", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e65", 5, "card taken out during a session") \
+        X(CARD_LEFT, "card-left", "8d1c2f5e0a7b4c1e9f36d2a45b7c8e66", 4, "card left in the reader")
 
 typedef enum EventKind {
 #define X(kind, name, id, priority, message) EVENT_##kind,

@@ -111,6 +111,7 @@ elif what == WATCH:
         now = describe(load(), False)
         if now != before:
             say(PROGRESS, *now)
+            log("told")
         before = now
         time.sleep(0.05)
 else:

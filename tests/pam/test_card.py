@@ -396,6 +396,51 @@ def test_a_password_alone_starts_no_worker():
         assert rig.readers.log() == []
 
 
+def open_session(rig):
+    p = subprocess.Popen(rig.drive_command("lightdm", HANAKO, "auth", "account", "open", "wait", answers=[PIN, PASSWORD[HANAKO]]), env=rig.environment(),
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    wait_for("the session", lambda: rig.trail(event="session-opened"))
+    return p
+
+
+def test_a_card_that_is_taken_out_during_a_session_is_noticed():
+    """That logind is asked to lock cannot be seen here: there is none."""
+    with CardRig() as rig:
+        name = card("hanako").register(rig, "100001")
+        rig.readers.put(card("hanako"))
+        p = open_session(rig)
+        wait_for("the watch", lambda: "watch" in rig.readers.log())
+        rig.readers.put(None)
+        wait_for("the entry", lambda: rig.trail(event="card-removed"))
+        e = rig.trail(event="card-removed")[-1]
+        assert e["KEISHI_ACCOUNT"] == HANAKO and e["KEISHI_CREDENTIAL"] == name and e["KEISHI_DETAIL"] == "Reader 0", e
+        # again, after it came back; and not for another's reader
+        told = rig.readers.log().count("told")
+        rig.readers.put(card("hanako"))
+        wait_for("it to be seen", lambda: rig.readers.log().count("told") > told)
+        rig.readers.put(card("hanako"), card("jiro"))
+        rig.readers.put(card("hanako"), None)
+        rig.readers.put(None, None)
+        wait_for("the second entry", lambda: len(rig.trail(event="card-removed")) == 2)
+        p.stdin.close()
+        p.wait()
+        p.stdout.close()
+
+
+def test_a_card_that_is_left_in_the_reader_is_reminded_of():
+    with CardRig(CONFIG + "Presence=remove-after-login\nLeftSec=1\n") as rig:
+        card("hanako").register(rig, "100001")
+        rig.readers.put(card("hanako"))
+        lines = rig.login(HANAKO, [PIN, PASSWORD[HANAKO]])
+        assert lines[-2:] == ["info: Take your card out of the reader.", "auth=0"], lines
+        p = open_session(rig)
+        wait_for("the watch", lambda: "watch" in rig.readers.log())
+        wait_for("the entry", lambda: rig.trail(event="card-left"))
+        p.stdin.close()
+        p.wait()
+        p.stdout.close()
+
+
 def test_no_pin_is_written_anywhere():
     secret = "73917391"
     with CardRig() as rig:
