@@ -149,6 +149,20 @@ static void ask_new(Transaction *t) {
 static void try_again(Transaction *t, const char *text) {
         secret_done(&t->typed->password);
         if (++t->tries >= (t->service && t->service->batch ? 1 : TRIES_MAX))
+                return transaction_fail(t, RESULT_AUTHTOK_ERR, text);
+        transaction_send_text(t, MESSAGE_ERROR, text_in(t->language, text));
+        ask_new(t);
+}
+
+/* The same for a password with this fault. Those that are told in the same words take the same time: whole steps, as
+ * for a wrong password. Of the others nobody has to wait to be told. */
+static void try_again_after(Transaction *t, PasswordFault fault) {
+        const char *text = fault_text(fault);
+
+        if (text != fault_text(PASSWORD_FAULT_ANOTHERS))
+                return try_again(t, text);
+        secret_done(&t->typed->password);
+        if (++t->tries >= (t->service && t->service->batch ? 1 : TRIES_MAX))
                 return transaction_fail_later(t, RESULT_AUTHTOK_ERR, text, 0);
         transaction_retry_later(t, text, ask_new);
 }
@@ -209,11 +223,11 @@ static void on_quality(int r, const char *reply, size_t size, void *userdata) {
         if (!quality_reply(r, reply, size, &fault))
                 return fail_check(t, 0);
         if (is_refused(t, fault))
-                return try_again(t, fault_text(fault));
+                return try_again_after(t, fault);
         if (look_for_person(t, &fault) != 0)
                 return transaction_unusable(t);
         if (is_refused(t, fault))
-                return try_again(t, fault_text(fault));
+                return try_again_after(t, fault);
         compare(t);
 }
 
@@ -229,7 +243,7 @@ static void judge(Transaction *t) {
                 CRYPTO_memcmp(t->typed->password.bytes, t->typed->current.bytes, t->typed->current.size) == 0)
                 fault = PASSWORD_FAULT_SAME;
         if (is_refused(t, fault))
-                return try_again(t, fault_text(fault));
+                return try_again_after(t, fault);
         r = t->context->passwords ? passwords_ask_quality(t->context->passwords, t->user, &t->typed->current,
                                             &t->typed->password, on_quality, t, &t->helper)
                                   : -EIO;
@@ -328,7 +342,7 @@ static void on_fingerprint(int r, const char *reply, size_t size, void *userdata
                 return transaction_fail_later(t, RESULT_AUTHTOK_ERR, fault_text(fault), 0);
         }
         t->charged = false; /* it stays charged, and the next try is charged anew */
-        try_again(t, fault_text(fault));
+        try_again_after(t, fault);
 }
 
 /* What could tell somebody that a password is a colleague's is an attempt at it: durably charged before it is compared,
