@@ -293,9 +293,9 @@ static void look_cards(const AuditFacts *facts, AuditFinding *f) {
         show_event(facts, f, "credential-registered");
         show_event(facts, f, "credential-suspended");
         show_event(facts, f, "credential-returned");
-        lack(f, "%s",
-                _("a stopped card opens nothing any more; what is open by it, and a card left in the reader, is not "
-                  "looked at in this version"));
+        show_event(facts, f, "card-removed");
+        show_event(facts, f, "card-left");
+        lack(f, "%s", _("a card is stopped on this terminal only: this version has no fleet"));
 }
 
 static void look_biometrics(const AuditFacts *facts, AuditFinding *f) {
