@@ -337,6 +337,22 @@ static int relay_result(Relay *r, uint32_t result, bool *ret_absent) {
         return PAM_SYSTEM_ERR;
 }
 
+/* A card has named the user, where the application had no name: only root's applications are told whom they let in. */
+static int relay_set_user(Relay *r, const Message *m) {
+        const void *user = NULL;
+        char name[KEISHI_NAME_MAX + 1];
+
+        if (!message_has(m, ITEM_SET_USER))
+                return 0;
+        if (getuid() != 0 || geteuid() != 0 || m->number[ITEM_RESULT] != RESULT_SUCCESS ||
+                m->size[ITEM_SET_USER] == 0 || pam_get_item(r->pamh, PAM_USER, &user) != PAM_SUCCESS ||
+                (user && *(const char *)user))
+                return -EPROTO;
+        memcpy(name, m->text[ITEM_SET_USER], m->size[ITEM_SET_USER]);
+        name[m->size[ITEM_SET_USER]] = '\0';
+        return pam_set_item(r->pamh, PAM_USER, name) == PAM_SUCCESS ? 0 : -ENOMEM;
+}
+
 static int relay_loop(Relay *r, bool *ret_absent) {
         unsigned char bytes[KEISHI_MESSAGE_MAX];
         Message m;
@@ -359,7 +375,10 @@ static int relay_loop(Relay *r, bool *ret_absent) {
                         case MESSAGE_WAIT:
                                 break;
                         case MESSAGE_RESULT:
-                                return relay_result(r, m.number[ITEM_RESULT], ret_absent);
+                                k = relay_set_user(r, &m);
+                                if (k == 0)
+                                        return relay_result(r, m.number[ITEM_RESULT], ret_absent);
+                                break;
                         default:
                                 k = -EPROTO;
                         }

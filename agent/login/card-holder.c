@@ -272,6 +272,63 @@ int card_match(const LoginContext *context, const CardHolder *holder, const Card
         return 0;
 }
 
+/* The person whose card this is, when it is registered and in force. */
+static int person_of(Search *s, const CardFoundApplication *a, char **ret) {
+        _cleanup_(card_facts_done) CardFacts facts = {};
+        _cleanup_(credential_done) Credential c = {};
+        int r;
+
+        if (a->certificate.size == 0 || a->too_long)
+                return 0;
+        r = card_facts_read(&facts, a->certificate);
+        if (r != 0)
+                return r < 0 ? r : 0;
+        r = registry_credential_by_key(s->context->registry, facts.spki, facts.spki_size, &c);
+        if (r != 0)
+                return r == REGISTRY_E_NOT_FOUND ? 0 : r;
+        if (c.kind != CREDENTIAL_CARD || !c.application || !c.person ||
+                strcmp(c.application, card_application_to_string(a->application)) != 0)
+                return 0;
+        r = credential_problem(s, &c, &s->about);
+        if (r == 0 && s->about == CARD_PROBLEM_NONE)
+                *ret = TAKE_PTR(c.person);
+        return r;
+}
+
+int card_names(
+        const LoginContext *context, const CardFoundReader *readers, size_t n, char **ret, CardProblem *ret_problem) {
+        Search s = { .context = context };
+        _cleanup_free_ char *one = NULL;
+        _cleanup_(user_done) User user = {};
+        int r;
+
+        s.trusted = trusted_clock_now(context->clock, &s.now_usec);
+        for (size_t i = 0; i < n; i++)
+                for (size_t k = 0; k < readers[i].n; k++) {
+                        _cleanup_free_ char *person = NULL;
+
+                        r = person_of(&s, &readers[i].applications[k], &person);
+                        if (r != 0)
+                                return r;
+                        if (one && person && strcmp(one, person) != 0) {
+                                *ret_problem = CARD_PROBLEM_SEVERAL;
+                                return 0;
+                        }
+                        if (person && !one)
+                                one = TAKE_PTR(person);
+                }
+        *ret_problem = why_none(&s, readers, n);
+        if (!one)
+                return 0;
+        r = registry_person(context->registry, one, &user);
+        if (r != 0) {
+                *ret_problem = CARD_PROBLEM_STOPPED; /* whoever it was has no account any more */
+                return r == REGISTRY_E_NOT_FOUND ? 0 : r;
+        }
+        *ret = TAKE_PTR(user.account);
+        return 0;
+}
+
 CardProblem card_match_check(const LoginContext *context, const CardMatch *m) {
         CardProblem problem = dates_problem(context, m->not_before, m->not_after);
         const Trust *trust;

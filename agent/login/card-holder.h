@@ -69,5 +69,9 @@ void card_match_done(CardMatch *m);
  * force, else what is the matter. 0, REGISTRY_E_UNUSABLE, or a negative errno. */
 int card_match(const LoginContext *context, const CardHolder *holder, const CardFoundReader *readers, size_t n,
         CardMatch *ret, CardProblem *ret_problem);
+/* The account of whoever the one registered card in the readers belongs to; NULL: none, or several persons', and
+ * *ret_problem says what is the matter. As card_match(). */
+int card_names(
+        const LoginContext *context, const CardFoundReader *readers, size_t n, char **ret, CardProblem *ret_problem);
 /* The dates of the certificate and, where one is configured, its authority. */
 CardProblem card_match_check(const LoginContext *context, const CardMatch *m);

@@ -86,6 +86,10 @@ void auth_ask(Transaction *t, PromptStyle style, const char *text) {
 }
 
 void auth_start(Transaction *t) {
+        bool only;
+
+        if (!t->nameless && factors_may_name(t, &only))
+                return card_name(t, only);
         if (begin(t))
                 factors_start(t);
 }

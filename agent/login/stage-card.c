@@ -18,6 +18,8 @@
 #define PURPOSE_SIZE 320u
 
 struct CardStep {
+        bool naming;  /* whose card it is names the user, */
+        bool wait;    /* …and one is waited for */
         bool looking; /* only whether there is a card, to choose between factors */
         CardProblem told;
         uint64_t until_usec; /* CLOCK_BOOTTIME; 0: nobody was asked to insert one yet */
@@ -135,6 +137,33 @@ static void ask_pin(Transaction *t) {
                 transaction_prompt(t, STATE_PIN, PROMPT_ECHO_OFF, N_("PIN of your card: "));
 }
 
+/* No card names anybody: as if none had been looked for. */
+static void go_on_nameless(Transaction *t) {
+        t->card = card_step_free(t->card);
+        t->nameless = true;
+        auth_start(t);
+}
+
+static void find_name(Transaction *t, const CardFoundReader *readers, size_t n) {
+        CardStep *s = t->card;
+        CardProblem problem;
+        char *account = NULL;
+        int r;
+
+        r = card_names(t->context, readers, n, &account, &problem);
+        if (r != 0)
+                return transaction_unusable(t);
+        if (account) {
+                t->card = card_step_free(t->card);
+                return transaction_name(t, account);
+        }
+        if (!s->wait)
+                return go_on_nameless(t);
+        if (card_problem_waiting(problem))
+                return wait_for_card(t, problem);
+        fail_untried(t, problem);
+}
+
 static void found(Transaction *t, const CardFoundReader *readers, size_t n) {
         CardStep *s = t->card;
         CardProblem problem;
@@ -176,9 +205,11 @@ static void on_found(int r, const char *reply, size_t size, void *userdata) {
                         return factors_without_card(t);
                 factors_with_card(t);
         }
+        if (t->card->naming && status != FACTOR_OK && !t->card->wait)
+                return go_on_nameless(t);
         switch (status) {
         case FACTOR_OK:
-                return found(t, readers, n);
+                return t->card->naming ? find_name(t, readers, n) : found(t, readers, n);
         case FACTOR_NO_READER:
                 return wait_for_card(t, CARD_PROBLEM_NO_READER);
         case FACTOR_NO_SERVICE:
@@ -212,6 +243,14 @@ static bool step_begin(Transaction *t) {
 void card_start(Transaction *t) {
         if (step_begin(t))
                 find(t);
+}
+
+void card_name(Transaction *t, bool wait) {
+        if (!step_begin(t))
+                return;
+        t->card->naming = true;
+        t->card->wait = wait;
+        find(t);
 }
 
 void card_look(Transaction *t) {

@@ -35,6 +35,20 @@ static bool has_devices(const FactorSet *set) {
         return false;
 }
 
+bool factors_may_name(Transaction *t, bool *ret_only) {
+        const FactorSet *set;
+        FactorPlan plan;
+
+        if (*t->user || t->peer.uid != 0 || t->family != FAMILY_CONSOLE)
+                return false;
+        set = asked_for(t);
+        if (!has_devices(set) || !local_proved(&t->peer, t->service, t->remote) ||
+                !factor_plan_begin(&plan, set, WAY_LOCAL))
+                return false;
+        *ret_only = factor_plan_next(&plan) == FACTOR_CARD;
+        return factor_plan_next(&plan) & FACTOR_CARD;
+}
+
 void factors_start(Transaction *t) {
         const FactorSet *set = asked_for(t);
         FactorWay way = WAY_LOCAL;

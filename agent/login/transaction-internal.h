@@ -102,6 +102,7 @@ struct Transaction {
         UsedCredential used[2];
         size_t n_used;
         char *reader;         /* where the card lies */
+        bool nameless, named; /* PAM_USER is empty: no card names anybody; or one has */
         char credentials[80]; /* in later stages: those of the proof */
 
         Typed *typed;        /* NULL until something is */
@@ -131,6 +132,8 @@ void transaction_prompt_count(Transaction *t, State next, PromptStyle style, con
 void transaction_tell(Transaction *t, MessageType type, const char *text, unsigned count);
 /* Nothing is asked, and the caller is told so, for at most `usec`. */
 int transaction_wait(Transaction *t, State state, uint64_t usec);
+/* A card has named the user, where PAM_USER is empty: the stage begins anew. Takes `user`. */
+void transaction_name(Transaction *t, char *user);
 /* Sends RESULT and ends. */
 void transaction_finish(Transaction *t, Result result);
 /* Makes room in `typed`. -ENOMEM. */
@@ -171,6 +174,9 @@ void auth_decide(Transaction *t);
 /* stage-factors.c */
 /* Asks for the first factor. */
 void factors_start(Transaction *t);
+/* Whether a card may name the user: PAM_USER is empty, somebody is at the terminal itself, and a card is asked for.
+ * *ret_only: nothing else is asked for first. */
+bool factors_may_name(Transaction *t, bool *ret_only);
 /* A factor was right: asks for the next, or decides. */
 void factors_verified(Transaction *t, unsigned factor);
 void factors_next(Transaction *t);
@@ -191,6 +197,8 @@ const char *factors_credentials(const Transaction *t, char *ret, size_t size);
 
 /* stage-card.c */
 void card_start(Transaction *t);
+/* Looks for a card that names the user; `wait` for one, or goes on without a name. */
+void card_name(Transaction *t, bool wait);
 /* Only looks whether there is a card, to choose between factors. */
 void card_look(Transaction *t);
 void card_confirm(Transaction *t, const Message *m);

@@ -126,6 +126,8 @@ void transaction_finish(Transaction *t, Result result) {
                 return;
         message_init(&b, MESSAGE_RESULT);
         message_add_uint(&b, ITEM_RESULT, result);
+        if (t->named && result == RESULT_SUCCESS)
+                message_add_text(&b, ITEM_SET_USER, t->user);
         (void)send_message(t, &b);
         end(t);
 }
@@ -281,6 +283,15 @@ static void on_lookup(int r, Account *account, void *userdata) {
                 return transaction_finish(t, RESULT_PERM_DENIED);
         }
         run_stage(t);
+}
+
+void transaction_name(Transaction *t, char *user) {
+        free(t->user);
+        t->user = user;
+        t->user_usable = account_valid(t->user);
+        t->named = true;
+        t->state = STATE_LOOKUP;
+        lookup_user(t);
 }
 
 /* Who acts: the real uid of a set-uid program. sudo makes itself root in full, and says in PAM_RUSER who called it;

@@ -87,6 +87,7 @@ static inline bool message_items(MessageType type, uint32_t *ret_must, uint32_t 
                 return true;
         case MESSAGE_RESULT:
                 *ret_must = BIT(ITEM_RESULT);
+                *ret_may = BIT(ITEM_SET_USER);
                 return true;
         }
 #undef BIT

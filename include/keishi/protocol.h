@@ -70,6 +70,7 @@ typedef enum MessageItem {
         ITEM_PROMPT_STYLE, /* PROMPT: uint32, PromptStyle */
         ITEM_RESULT,       /* RESULT: uint32, Result */
         ITEM_OLD_TOKEN,    /* BEGIN, STAGE_PASSWORD_UPDATE: PAM_OLDAUTHTOK; absent when it is not set */
+        ITEM_SET_USER,     /* RESULT of a success, to root only: PAM_USER was empty, and a card named the user */
         _ITEM_MAX,
 } MessageItem;
 

@@ -10,6 +10,7 @@
  *   expired       changes the password because the account stage asked for it
  *   user=NAME     sets PAM_USER
  *   kill=PID      kills a process
+ *   name          prints PAM_USER
  *   authtok       prints what modules after ours find
  *   fork … join   what lies between is done by a child, what follows by its parent
  *   line          goes on after a line on standard input
@@ -131,6 +132,13 @@ static int call(pam_handle_t *pamh, const char *name) {
         }
         if (strcmp(name, "line") == 0) {
                 free(read_line());
+                return PAM_SUCCESS;
+        }
+        if (strcmp(name, "name") == 0) {
+                const void *user = NULL;
+
+                (void)pam_get_item(pamh, PAM_USER, &user);
+                printf("name: %s\n", user ? (const char *)user : "(none)");
                 return PAM_SUCCESS;
         }
         if (strcmp(name, "authtok") == 0) {

@@ -441,6 +441,26 @@ def test_a_card_that_is_left_in_the_reader_is_reminded_of():
         p.stdout.close()
 
 
+def test_an_inserted_card_names_the_user_where_no_name_is_given():
+    with CardRig() as rig:
+        card("hanako").register(rig, "100001")
+        card("jiro").register(rig, "100003")
+        rig.readers.put(None, card("hanako"))
+        lines = rig.login("", [PIN, PASSWORD[HANAKO]], "auth", "name", "account", "open")
+        assert lines == [PIN_PROMPT, PASSWORD_PROMPT, "auth=0", "name: hanako", "name=0", "account=0", "open=0"], lines
+        assert rig.trail(event="login-granted")[-1]["KEISHI_ACCOUNT"] == HANAKO
+        for readers, reason in (([card("hanako"), card("jiro")], "card-several"), ([card("nobody")], "card-unknown"), ([None], "card-none")):
+            rig.readers.put(*readers)
+            lines = rig.login("", [PIN, PASSWORD[HANAKO]], "auth", "name")
+            assert "auth=%d" % AUTH_ERR in lines and "name: " in lines and rig.reason() == reason, (reason, rig.reason(), lines)
+        # a wrong PIN names nobody
+        rig.readers.put(card("hanako"))
+        assert "name: " in rig.login("", ["111111"], "auth", "name")
+        # nor does a card from afar, or where only the password is asked for
+        assert rig.login("", [PIN], r="192.0.2.7")[-1] == "auth=%d" % PERM_DENIED
+        assert rig.login("", ["x"], service="sudo", u=HANAKO)[0] == PASSWORD_PROMPT
+
+
 def test_no_pin_is_written_anywhere():
     secret = "73917391"
     with CardRig() as rig:
