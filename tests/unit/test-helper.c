@@ -139,7 +139,8 @@ static void a_late_helper_has_grace_and_the_next_one_waits_for_it(void **state) 
         Helper *h;
 
         assert_int_equal(sd_event_new(&event), 0);
-        p = pool_of(event, "if [ -e $mark ]; then printf y >&3; else cat <&3 >/dev/null; sleep 0.2; : >$mark; fi");
+        p = pool_of(event, "if [ -e $mark ]; then head -c 1 <&3 >/dev/null; printf y >&3; else cat <&3 >/dev/null; "
+                           "sleep 0.2; : >$mark; fi");
         assert_int_equal(helper_ask_more(p, &q, &h), 0);
         q.userdata = &second;
         q.timeout_usec = 5 * USEC_PER_SEC;
