@@ -599,6 +599,7 @@ static ExitCode commit(Reading *r) {
         _cleanup_json_ json_object *result = NULL;
         ExitCode code;
 
+        r->told_usec = 0; /* that writing has begun is shown at once */
         code = client_call_watched(r->ctl, &result, "ImportCommit", on_progress, r);
         progress_end(r);
         return code == CTL_DONE ? print_result(r, result) : code;

@@ -10,10 +10,6 @@ import time
 
 from rig import HANAKO, PASSWORD, UID, Rig, crypt_sha512, wait_for
 
-# Other tests end hanako, and with her every process that she started: here she has a uid of her own.
-for name in UID:
-    UID[name] += 5000
-
 PAM_SUCCESS, PAM_SYSTEM_ERR, PAM_PERM_DENIED, PAM_AUTH_ERR, PAM_MAXTRIES, PAM_NEW_AUTHTOK_REQD, PAM_SESSION_ERR = 0, 4, 6, 7, 11, 12, 14
 PAM_CONV_ERR, PAM_AUTHTOK_ERR, PAM_AUTHINFO_UNAVAIL, PAM_TRY_AGAIN = 19, 20, 9, 24
 

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+import zlib
 
 BUILD = os.environ["BUILD_ROOT"]
 with open(BUILD + "/agent/keishid", "rb") as f:
@@ -26,7 +27,9 @@ HANAKO, TARO, JIRO, MADOGUCHI = "hanako", "taro", "jiro", "madoguchi"
 if SANITIZED:
     os.environ.update(UID_WRAPPER_DISABLE_DEEPBIND="1", NSS_WRAPPER_DISABLE_DEEPBIND="1")  # the first is what pam_wrapper 1.1 looks at
 PASSWORD = {HANAKO: "sakura-3", TARO: "ume-4", JIRO: "matsu-5", MADOGUCHI: "take-6", "daemon1": "x", "soto": "hoshi-7"}
-UID = {HANAKO: 2001, TARO: 2002, JIRO: 2003, MADOGUCHI: 2004, "soto": 2005}
+# Tests run beside each other, and some end hanako with every process that she started: in each she has a uid of her own.
+FIRST_UID = 20001 + 100 * (zlib.crc32(os.path.basename(sys.argv[0]).encode()) % 300)
+UID = {HANAKO: FIRST_UID, TARO: FIRST_UID + 1, JIRO: FIRST_UID + 2, MADOGUCHI: FIRST_UID + 3, "soto": FIRST_UID + 4}
 
 SETUP = {
     "terminal": {"name": "T01", "unit": "会計課", "confidentiality": 2},
@@ -55,7 +58,7 @@ def crypt_sha512(password):
 def has_other_users():
     """Whether processes can be started as other users than root."""
     with open("/proc/self/uid_map") as f:
-        return os.geteuid() == 0 and any(int(line.split()[0]) <= 2001 < int(line.split()[0]) + int(line.split()[2]) for line in f)
+        return os.geteuid() == 0 and any(int(line.split()[0]) <= FIRST_UID < int(line.split()[0]) + int(line.split()[2]) for line in f)
 
 
 def wait_for(what, predicate, seconds=10.0):

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-from rig import BUILD, HANAKO, JIRO, MADOGUCHI, PASSWORD, TARO, Rig, has_other_users, rig_main, wait_for
+from rig import BUILD, HANAKO, JIRO, MADOGUCHI, PASSWORD, TARO, UID, Rig, has_other_users, rig_main, wait_for
 
 DONE, FAILED, USAGE, REFUSED, NOT_FOUND, UNAVAILABLE, INVALID = range(7)
 
@@ -18,7 +18,7 @@ KANRI, KACHO, TOCHOKU, SEKININ, ETSURAN, SOMU = "kanri", "kacho", "tochoku", "se
 STAFF = {KANRI: 2101, KACHO: 2102, TOCHOKU: 2103, SEKININ: 2104, ETSURAN: 2105, SOMU: 2106}
 GROUPS = {"keishi-system-manager": [KANRI], "keishi-unit-head": [KACHO, SOMU], "keishi-duty-officer": [TOCHOKU], "keishi-system-owner": [SEKININ],
           "keishi-trail-viewer": [ETSURAN, KANRI]}
-UIDS = dict(STAFF, hanako=2001, taro=2002, jiro=2003, madoguchi=2004, soto=2005, root=0)
+UIDS = dict(STAFF, **UID, root=0)
 
 
 class Office(Rig):

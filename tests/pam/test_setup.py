@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from rig import BUILD, HANAKO, PASSWORD, TARO, Rig, crypt_sha512, has_other_users, rig_main, wait_for
+from rig import BUILD, HANAKO, PASSWORD, TARO, UID, Rig, crypt_sha512, has_other_users, rig_main, wait_for
 
 DONE, FAILED, USAGE, REFUSED, NOT_FOUND, UNAVAILABLE, INVALID = range(7)
 EXAMPLE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "packaging", "examples", "setup.conf")
@@ -204,11 +204,11 @@ def test_setup_on_another_machine_says_that_it_has_to_be_enrolled(o):
 @fresh
 def test_setup_is_roots_and_needs_somebody_to_ask(o):
     env = dict(o.names(), DBUS_SYSTEM_BUS_ADDRESS=o.bus_address)
-    r = subprocess.run([BUILD + "/agent/ctl/keishictl", "setup", "--check"], env=env, capture_output=True, text=True, user=2001, group=2001, extra_groups=[])
+    r = subprocess.run([BUILD + "/agent/ctl/keishictl", "setup", "--check"], env=env, capture_output=True, text=True, user=UID[HANAKO], group=UID[HANAKO], extra_groups=[])
     assert r.returncode == REFUSED, r
     assert o.ctl("setup").returncode == USAGE
     r = subprocess.run(["busctl", "--address=" + o.bus_address, "call", "org.keishi1", "/org/keishi1", "org.keishi1.Manager", "Setup", "s", "{}"], env=o.names(),
-                       capture_output=True, text=True, user=2001, group=2001, extra_groups=[])
+                       capture_output=True, text=True, user=UID[HANAKO], group=UID[HANAKO], extra_groups=[])
     assert r.returncode != 0 and "Only root" in r.stderr, r
 
 
