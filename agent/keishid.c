@@ -448,6 +448,7 @@ static int start_bus(Keishid *k) {
                 .card = k->card,
                 .key = k->key,
                 .key_trust = k->key_trust,
+                .card_trust = k->card_trust,
                 .config = k->config,
                 .root = k->options.root,
                 .drift = k->drift,

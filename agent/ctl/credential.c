@@ -255,6 +255,96 @@ static ExitCode list(Ctl *ctl, const Verb *verb, const Args *args) {
         return ctl->json ? ctl_print_json(ctl, rows) : print_rows(ctl, rows, args_has(args, "all"));
 }
 
+/* ---- what lies at the terminal ---- */
+
+static const char *reader_state_text(const char *state) {
+        static const struct {
+                const char *state, *text;
+        } texts[] = {
+                { "empty", N_("empty") },
+                { "card", N_("a card") },
+                { "mute", N_("a card that does not answer") },
+                { "busy", N_("a card in use by another program") },
+                { "misbehaved", N_("a card that answers wrongly") },
+        };
+
+        for (size_t i = 0; state && i < ELEMENTSOF(texts); i++)
+                if (strcmp(texts[i].state, state) == 0)
+                        return _(texts[i].text);
+        return state ? state : "";
+}
+
+static ExitCode readers(Ctl *ctl, const Verb *verb, const Args *args) {
+        _cleanup_json_ json_object *found = NULL;
+        _cleanup_(table_free_p) Table *t = NULL;
+        json_object *list_of, *cards;
+        ExitCode code;
+
+        code = client_call_json(ctl, &found, "CardLook", "");
+        if (code != CTL_DONE)
+                return code;
+        if (ctl->json)
+                return ctl_print_json(ctl, found);
+        list_of = member(found, "readers");
+        cards = member(found, "cards");
+        if (!list_of || json_object_array_length(list_of) == 0)
+                return ctl_error_named(ctl, CTL_NOT_FOUND, "no-reader", "%s", reader_text(found));
+        if (table_new(&t, (const char *const[]){ _("READER"), _("STATE"), _("APPLICATION"), _("SUBJECT") }, 4) < 0)
+                return ctl_oom(ctl);
+        for (size_t i = 0; i < json_object_array_length(list_of); i++) {
+                json_object *reader = json_object_array_get_idx(list_of, i);
+                const char *name = json_string(reader, "name"), *state = json_string(reader, "state");
+                bool told = false;
+
+                for (size_t k = 0; cards && k < json_object_array_length(cards); k++) {
+                        json_object *card = json_object_array_get_idx(cards, k);
+                        const char *in = json_string(card, "reader");
+
+                        if (!in || !name || strcmp(in, name) != 0)
+                                continue;
+                        told = true;
+                        if (table_add(
+                                    t, (const char *const[]){ name,
+                                               json_boolean(card, "registered") ? _("registered") : _("not registered"),
+                                               json_string(card, "application"), json_string(card, "subject") }) < 0)
+                                return ctl_oom(ctl);
+                }
+                if (!told && table_add(t, (const char *const[]){ name, reader_state_text(state), NULL, NULL }) < 0)
+                        return ctl_oom(ctl);
+        }
+        return table_print(t, stdout) < 0 ? CTL_FAILED : CTL_DONE;
+}
+
+static ExitCode keys(Ctl *ctl, const Verb *verb, const Args *args) {
+        _cleanup_json_ json_object *found = NULL;
+        _cleanup_(table_free_p) Table *t = NULL;
+        json_object *list_of;
+        ExitCode code;
+
+        code = client_call_json(ctl, &found, "KeyLook", "");
+        if (code != CTL_DONE)
+                return code;
+        if (ctl->json)
+                return ctl_print_json(ctl, found);
+        list_of = member(found, "keys");
+        if (!list_of || json_object_array_length(list_of) == 0)
+                return ctl_error_named(ctl, CTL_NOT_FOUND, "no-key", "%s", _("no key is plugged in"));
+        if (table_new(&t,
+                    (const char *const[]){ _("DEVICE"), _("MODEL"), _("FINGERPRINT READER"), _("FINGER"), _("PIN") },
+                    5) < 0)
+                return ctl_oom(ctl);
+        for (size_t i = 0; i < json_object_array_length(list_of); i++) {
+                json_object *key = json_object_array_get_idx(list_of, i);
+
+                if (table_add(t, (const char *const[]){ json_string(key, "device"), json_string(key, "model"),
+                                         json_boolean(key, "biometric") ? _("yes") : _("no"),
+                                         json_boolean(key, "finger") ? _("yes") : _("no"),
+                                         json_boolean(key, "pin") ? _("yes") : _("no") }) < 0)
+                        return ctl_oom(ctl);
+        }
+        return table_print(t, stdout) < 0 ? CTL_FAILED : CTL_DONE;
+}
+
 const Verb credential_verbs[] = {
         { "card", "register", N_("USER"), N_("register the card in the reader for a user"), 1, 1, register_options,
                 register_card, _NOUN_INVALID },
@@ -265,6 +355,7 @@ const Verb credential_verbs[] = {
         { "card", "remove", N_("USER"), N_("take a broken card off, for good"), 1, 1, reason_options, act,
                 _NOUN_INVALID },
         { "card", "list", NULL, N_("list cards"), 0, 0, list_options, list, _NOUN_INVALID },
+        { "card", "readers", NULL, N_("show what lies in the card readers"), 0, 0, NULL, readers, _NOUN_INVALID },
         { "substitute", NULL, N_("USER"), N_("give a stand-in for a forgotten card, until the end of the day"), 1, 1,
                 substitute_options, register_card, _NOUN_INVALID },
         { "biometric", "register", N_("USER"), N_("register a user's key with a finger"), 1, 1, biometric_options,
@@ -275,6 +366,7 @@ const Verb credential_verbs[] = {
         { "biometric", "resume", N_("USER"), N_("let a stopped key go on; not by who stopped it"), 1, 1, reason_options,
                 act, _NOUN_INVALID },
         { "biometric", "remove", N_("USER"), N_("take a key off, for good"), 1, 1, reason_options, act, _NOUN_INVALID },
+        { "biometric", "keys", NULL, N_("show the keys that are plugged in"), 0, 0, NULL, keys, _NOUN_INVALID },
         { "biometric", "list", NULL, N_("list keys"), 0, 0, list_options, list, _NOUN_INVALID },
         {},
 };

@@ -195,6 +195,27 @@ static int health_administrators(Table *t, json_object *agent) {
         return row(t, _("administrators"), "%s", _("commands of sudo and pkexec are recorded"));
 }
 
+/* What people are asked for here. */
+static int health_factors(Table *t, json_object *agent) {
+        json_object *factors = member(agent, "factors");
+        const char *title = _("asked for");
+        int r = 0;
+
+        if (!factors)
+                return 0;
+        json_object_object_foreach(factors, family, value) {
+                if (r == 0)
+                        r = row(t, title, "%s: %s", family, json_object_get_string(value));
+                title = "";
+        }
+        if (r == 0 && member(agent, "card_authority") && !json_boolean(agent, "card_authority"))
+                r = row(t, "", "%s", _("NO CARD IS TAKEN: the files of [Card] Authority= cannot be used"));
+        if (r == 0 && member(agent, "attestation_roots") && !json_boolean(agent, "attestation_roots"))
+                r = row(t, "", "%s",
+                        _("no key can be registered: the file of [Biometric] AttestationRoots= cannot be used"));
+        return r;
+}
+
 static int health_passwords(Table *t, json_object *agent) {
         json_object *o = member(agent, "passwords");
         const char *secret = o ? json_string(o, "secret") : NULL;
@@ -254,6 +275,8 @@ static int show_health(const Ctl *ctl, json_object *agent) {
                                 json_boolean(clock, "trusted")
                                         ? _("trusted")
                                         : _("NOT TRUSTED; look at it, then keishictl terminal confirm-clock"));
+                if (r == 0)
+                        r = health_factors(t, agent);
                 if (r == 0)
                         r = health_passwords(t, agent);
                 if (r == 0)

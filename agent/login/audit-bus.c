@@ -70,24 +70,6 @@ static int add_counts(Bus *b, json_object *o, uint64_t now) {
         return json_set(o, "counts", TAKE_PTR(all));
 }
 
-static int add_factors(const Config *c, unsigned confidentiality, json_object *policy) {
-        _cleanup_json_ json_object *all = json_object_new_object();
-
-        if (!all)
-                return -ENOMEM;
-        for (Family f = 0; f < _FAMILY_MAX; f++) {
-                const FactorSet *set = config_factors(c, f, confidentiality);
-                _cleanup_free_ char *text = NULL;
-
-                if (set->n == 0)
-                        continue;
-                text = factors_to_text(set->alternatives, set->n);
-                if (!text || json_set_string(all, family_to_string(f), text) < 0)
-                        return -ENOMEM;
-        }
-        return json_set(policy, "factors", TAKE_PTR(all));
-}
-
 static int add_policy(Bus *b, json_object *o, const TrailSummary *s) {
         _cleanup_json_ json_object *policy = json_object_new_object(), *roles = json_object_new_object();
         _cleanup_(terminal_done) Terminal self = {};
@@ -102,7 +84,7 @@ static int add_policy(Bus *b, json_object *o, const TrailSummary *s) {
                 json_set_uint(policy, "attempts_window_usec", c->attempts_window_usec) < 0 ||
                 json_set_string(policy, "second_login", on_second_login_to_string(c->on_second_login)) < 0 ||
                 json_set_uint(policy, "staff_uid_min", c->staff_uid_min) < 0 ||
-                add_factors(c, self.confidentiality, policy) < 0)
+                factors_add(c, self.confidentiality, policy) < 0)
                 return -ENOMEM;
         for (Role r = 0; r < _ROLE_MAX; r++)
                 if (json_set_string(roles, role_to_string(r), c->role_groups[r]) < 0)

@@ -94,6 +94,8 @@ int check_verdict(Bus *b, const CheckQuery *q, json_object **ret);
 
 /* "password" or "card password, biometric": alternatives separated by commas. NULL when out of memory. */
 char *factors_to_text(const unsigned *alternatives, size_t n);
+/* Adds the combinations that a terminal of this class asks for, by family, as the member "factors". */
+int factors_add(const Config *c, unsigned confidentiality, json_object *o);
 
 /* Method handlers, in the order of the vtable. */
 int registry_bus_add(sd_bus_message *m, void *userdata, sd_bus_error *error);

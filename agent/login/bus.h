@@ -29,9 +29,10 @@ typedef struct BusContext {
         Registry *registry;
         Trail *trail;
         Lookup *lookup;
-        HelperPool *card;     /* keishi-factor */
-        HelperPool *key;      /* keishi-factor-key */
-        TrustFile *key_trust; /* attestation roots */
+        HelperPool *card;      /* keishi-factor */
+        HelperPool *key;       /* keishi-factor-key */
+        TrustFile *key_trust;  /* attestation roots */
+        TrustFile *card_trust; /* authorities of cards */
         const Config *config;
         const char *root; /* prefix of files; NULL: none */
         Drift *drift;

@@ -49,6 +49,24 @@ char *factors_to_text(const unsigned *alternatives, size_t n) {
         return text;
 }
 
+int factors_add(const Config *c, unsigned confidentiality, json_object *o) {
+        _cleanup_json_ json_object *all = json_object_new_object();
+
+        if (!all)
+                return -ENOMEM;
+        for (Family f = 0; f < _FAMILY_MAX; f++) {
+                const FactorSet *set = config_factors(c, f, confidentiality);
+                _cleanup_free_ char *text = NULL;
+
+                if (set->n == 0)
+                        continue;
+                text = factors_to_text(set->alternatives, set->n);
+                if (!text || json_set_string(all, family_to_string(f), text) < 0)
+                        return -ENOMEM;
+        }
+        return json_set(o, "factors", TAKE_PTR(all));
+}
+
 /* How other terminals are set is not known here. */
 static bool observes_there(Bus *b, const CheckQuery *q, const FactsData *d) {
         _cleanup_(terminal_done) Terminal self = {};

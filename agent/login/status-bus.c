@@ -138,6 +138,20 @@ static int add_administrators(Bus *b, json_object *o) {
         return r < 0 || !administrators ? r : json_set(o, "administrators", administrators);
 }
 
+/* What is asked for here, and whether what that rests on is there. */
+static int add_asked(Bus *b, json_object *o) {
+        const Config *c = b->c.config;
+        _cleanup_(terminal_done) Terminal self = {};
+
+        (void)registry_terminal_self(b->c.registry, &self);
+        if (factors_add(c, self.confidentiality, o) < 0)
+                return -ENOMEM;
+        if (c->attestation_roots &&
+                json_set_boolean(o, "attestation_roots", trust_file_get(b->c.key_trust) != NULL) < 0)
+                return -ENOMEM;
+        return c->card_ca ? json_set_boolean(o, "card_authority", trust_file_get(b->c.card_trust) != NULL) : 0;
+}
+
 static int add_passwords(Bus *b, json_object *o) {
         json_object *passwords = NULL;
         int r;
@@ -175,6 +189,8 @@ int status_bus_status(sd_bus_message *m, void *userdata, sd_bus_error *error) {
         if (r != 0 && json_object_object_add(o, "trail", NULL) < 0)
                 return -ENOMEM;
         r = add_mode(b, o);
+        if (r == 0)
+                r = add_asked(b, o);
         if (r == 0)
                 r = add_clock(b, o);
         if (r == 0)

@@ -62,6 +62,8 @@ def test_a_card_is_registered_and_lets_its_holder_in(o):
     assert entry["KEISHI_ACCOUNT"] == KANRI and entry["KEISHI_TARGET"] == HANAKO and entry["KEISHI_CREDENTIAL"] == row["uuid"], entry
     assert o.login("hanako")[-1] == "auth=0"
     assert [r["uuid"] for r in o.json(KACHO, "card", "list", "--user", HANAKO)] == [row["uuid"]]
+    assert "registered" in o.done(KANRI, "card", "readers") and "piv" in o.done(KANRI, "card", "readers")
+    assert "console: password card, biometric" in o.done(KACHO, "status")
     assert "A-0001" in o.done(KACHO, "card", "list") and o.json(KACHO, "biometric", "list") == []
     assert any("org.keishi1.credential" in line for line in o.polkit_asked())
 
@@ -220,6 +222,7 @@ def test_a_key_and_a_finger_are_registered_by_the_registrar_and_let_the_holder_i
     # the bar, and the key's own hints
     assert "[#####...............] 1/4 good" in r.stderr and "too fast" in r.stderr and "[####################] 4/4 good" in r.stderr, r.stderr
     assert [line.split(":")[0] for line in o.plugs.log()] == ["list", "templates", "remove", "remove", "enroll", "make"], o.plugs.log()
+    assert "hidraw0" in o.done(TOROKU, "biometric", "keys")
     row = o.json(KACHO, "biometric", "list", "--user", HANAKO)[0]
     assert row["rp"] == "keishi.example.lg.jp" and not row.get("attested") and row["label"] == "F-0001", row
     entry = o.trail(event="credential-registered")[-1]
