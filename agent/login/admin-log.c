@@ -97,7 +97,8 @@ static int set_person(AdminLog *l, Event *e, const Hint *h) {
         event_set(e, FIELD_ACCOUNT, account);
         if (r->uid != UINT32_MAX)
                 event_set_uint(e, FIELD_UID, r->uid);
-        if (!h && l->login)
+        /* In a shell of root it is who logged in. */
+        if (l->login && (!h || !h->session.person))
                 account = l->login;
         if (!account || !*account)
                 return 0;
@@ -228,7 +229,12 @@ static void on_login(int r, Account *account, void *userdata) {
 static uint32_t uid_to_look_up(AdminLog *l) {
         const AdminRecord *r = &l->record;
 
-        if (r->what != ADMIN_WHAT_COMMAND || hint_find(l, r))
+        const Hint *h;
+
+        if (r->what != ADMIN_WHAT_COMMAND)
+                return UINT32_MAX;
+        h = hint_find(l, r);
+        if (h && (h->session.person || r->uid != 0))
                 return UINT32_MAX;
         return r->uid != 0 ? r->uid : r->login_uid != 0 ? r->login_uid : UINT32_MAX;
 }

@@ -139,7 +139,8 @@ def test_what_sudo_writes_while_the_agent_is_away_is_recorded_once_after_its_sta
     terminal.run("sudo -u nobody true marker")
     terminal.wait_for(lambda: [e for e in keishi.trail(terminal, "admin-command") if "marker" in e.get("command", "")], "the next command", 40)
     after = keishi.trail(terminal, "admin-command")
-    check(sum("meanwhile" in e.get("command", "") for e in after) == 1, "it is in the trail twice")
+    # An agent that was killed hands journald again what it may not have kept, under the same number.
+    check(len({e["seq"] for e in after if "meanwhile" in e.get("command", "")}) == 1, "it was recorded twice")
     check(len(after) > before, "nothing was recorded")
 
 
