@@ -31,10 +31,20 @@ static char *phase_key(const Transaction *t) {
 
 /* Judges; finishes the transaction when it may not. The facts are freed by the caller when it is true. */
 static bool may_change(Transaction *t, FactsData *d, Verdict *v) {
+        const Proof *p = transaction_proof(t);
         bool authenticated = t->family == FAMILY_SELF || t->family == FAMILY_UNATTENDED || !t->service ||
-                             !t->service->needs_auth || transaction_proof(t);
+                             !t->service->needs_auth || p;
         int r;
 
+        /* Of a shared ID: who was named when the login began. */
+        if (p && p->person && !t->person) {
+                t->person = strdup(p->person);
+                t->name = p->name ? strdup(p->name) : NULL;
+                if (!t->person) {
+                        transaction_finish(t, RESULT_SYSTEM_ERR);
+                        return false;
+                }
+        }
         r = transaction_judge(t, authenticated, d, v);
         if (r != 0) {
                 transaction_unusable(t);
