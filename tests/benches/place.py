@@ -50,7 +50,7 @@ def make_etc(directory, groups):
     secret = crypt(PASSWORD)
     write(directory + "/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\nmessagebus:x:100:100::/:/bin/sh\n" +
           "".join("%s:x:%d:%d::/:/bin/sh\n" % (u, 20000 + i, 20000 + i) for i, u in enumerate(users)))
-    write(directory + "/shadow", "root:*:19000::::::\n" + "".join("%s:%s:19000:0:99999:7:::\n" % (u, secret) for u in users), 0o600)
+    write(directory + "/shadow", "root:*:19000::::::\n" + "".join("%s:%s:%d:0:99999:7:::\n" % (u, secret, time.time() // 86400) for u in users), 0o600)
     # The worst user's groups are the last of the file.
     mine = set(groups)
     names = [g for g in ("g%04d" % i for i in range(PEER_GROUPS)) if g not in mine] + groups
